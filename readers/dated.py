@@ -332,7 +332,7 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     found = [name for name, column in columns.items() if name and _are_times(name, column)]
     clocks = [name for name in found if _are_clocks(name, columns[name])]
     dates = [name for name in found if name not in clocks]
-    dates = [name for name in dates if len(set(columns[name])) > 1] or dates  # an export's beginning is in each line
+    dates = [name for name in dates if len(set(columns[name])) > 1]  # an export's beginning, or day, is in each line
     by_name = {name.casefold(): name for name in reversed(columns)}
     by_name |= {"min": "mm"} if {"MM", "mm"} <= {*columns} else {}
     parts = [next((by_name[word] for word in words if word in by_name), "") for words in PARTS]

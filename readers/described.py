@@ -216,20 +216,31 @@ def _joined(text: io.BufferedReader, rows: Sequence[Sequence[str]], sep: str) ->
 # ---- columns of words
 
 
-def _layout(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
-    """The line of names and the first column of steps in a wide table with words before them; None for no such one."""
+def _layout(rows: Sequence[Sequence[str]]) -> tuple[int, int, int] | None:
+    """The line of names, the first column of steps, and the one after the last in a wide table with words before them,
+    or behind; None for no such one."""
     for at, row in enumerate(rows[: MOST_ABOVE + 1]):
         names = list(row[:-1]) if row and not row[-1] else list(row)
         first = next((k for k, name in enumerate(names[: MOST_WORDS + 1]) if _is_step(name) or is_dated(name)), 0)
-        steps = [names[k] for k in _unflagged(names, first)]
+        end = _end(names, first)
+        steps = [names[k] for k in _unflagged(names[:end], first)]
         if not 0 < first <= MOST_WORDS or len(steps) < LEAST_STEPS or len({*steps}) < len(steps):
             continue
         below = [each for each in rows[at + 1 : at + 4] if any(each)]
         alike = bool(below) and all(abs(len(each) - len(row)) <= 1 for each in below)
         dated = all(map(_is_step, steps)) or plain_dates(steps) or bundled(steps)[0]
-        if dated and alike and (first > 1 or at) and not any(is_time(each[0]) for each in below):
-            return at, first
-    return _counted(rows)
+        more = first > 1 or at or end < len(names)
+        if dated and alike and more and not any(is_time(each[0]) for each in below):
+            return at, first, end
+    found = _counted(rows)
+    return found and (*found, len(rows[found[0]]))
+
+
+def _end(names: Sequence[str], first: int) -> int:
+    """The column after the last one of steps, where a few behind them have names of another kind: a source, a note."""
+    end = next((k + 1 for k in range(len(names) - 1, first, -1) if _is_step(names[k])), len(names))
+    behind = names[end:]
+    return end if len(behind) <= MOST_WORDS and not any(map(PLAIN.is_like_number, behind)) else len(names)
 
 
 def _counted(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
@@ -264,8 +275,8 @@ def _unflagged(names: Sequence[str], first: int) -> list[int]:
     return kept
 
 
-def _with_ids(text: io.BufferedReader, sep: str, at: int, first: int) -> TableText:
-    """The table with one column of ids in place of its columns of words."""
+def _with_ids(text: io.BufferedReader, sep: str, at: int, first: int, end: int) -> TableText:
+    """The table with one column of ids in place of its columns of words, and without those behind its steps."""
     whole = text.read().removeprefix(b"\xef\xbb\xbf")
     try:
         lines = whole.decode()
@@ -273,7 +284,7 @@ def _with_ids(text: io.BufferedReader, sep: str, at: int, first: int) -> TableTe
         lines = whole.decode("latin-1")
     head, *body = [row for row in _rows(lines.replace("\r\n", "\n").split("\n"), sep) if any(row)][_full(lines, at) :]
     body = [row for row in body if len(row) >= first + LEAST_STEPS]
-    words, columns = head[:first], _unflagged(head, first)
+    words, columns = head[:first], _unflagged(head[:end], first)
     body, marks = _without_marks(body, columns)
     chosen = _ids(words, body)
     made = io.BytesIO()
@@ -282,15 +293,20 @@ def _with_ids(text: io.BufferedReader, sep: str, at: int, first: int) -> TableTe
         values = [row[k] for k in columns if k < len(row)]
         made.write(f"{line_of(['/'.join(row[k] for k in chosen if row[k]), *values], sep)}\n".encode())
     made.seek(0)
-    others = [name or f"column {k + 1}" for k, name in enumerate(words) if k not in chosen]
+    behind = {k: head[k] for k in range(end, len(head)) if any(row[k : k + 1] != [""] for row in body) and head[k]}
+    others = [name or f"column {k + 1}" for k, name in enumerate(words) if k not in chosen] + [*behind.values()]
     notes = [f"rows are named by {' and '.join(repr(words[k]) for k in chosen)}"]
     said = "is no step" if len(others) == 1 else "are no steps"
     notes[0] += f", and {', '.join(map(repr, others))} {said}" * bool(others)
-    flags = [name for k, name in enumerate(head) if k > first and k not in columns]
+    flags = [name for k, name in enumerate(head[:end]) if k > first and k not in columns]
     notes += [f"columns of flags left out: {abridge(flags)}"] * bool(flags)
     notes += [f"{many(at, 'line')} above the names left out"] * bool(at)
     notes += [f"{many(len(marks), 'line')} of letters that mark the values left out: {abridge(marks)}"] * bool(marks)
-    return TableText(made, tuple(notes), {word: [row[k] for row in body] for k, word in enumerate(words)})
+    apart = {word: [row[k] for row in body] for k, word in enumerate(words)}
+    apart |= {word: [row[k] if k < len(row) else "" for row in body] for k, word in behind.items()}
+    if len(head) - 1 in behind:  # as --label-src-ch calls it
+        apart |= {"last": apart[head[-1]]}
+    return TableText(made, tuple(notes), apart)
 
 
 def _without_marks(body: list[list[str]], columns: Sequence[int]) -> tuple[list[list[str]], list[str]]:

@@ -22,6 +22,7 @@ from readers.fitting import HEAD, fitted, some_lines
 from readers.paths import merge_notes
 from readers.pieces import BLOCK
 
+MARK = b"\xef\xbb\xbf"  # of UTF-8 at the beginning of a text
 MOST_FILES = 1000  # of a folder that are looked at for a hint
 
 
@@ -201,17 +202,23 @@ def text_start(chunk: bytes, path: Path) -> bytes:
     if b"\0" in chunk:
         hint = "a CSV is text, plain or gzip; the ending of a file's name says that it has another format"
         raise DataError("is not a text file", where=str(path), hint=hint)
-    return chunk.removeprefix(b"\xef\xbb\xbf")
+    return chunk.removeprefix(MARK)
 
 
 def unix_lines(block: bytes) -> bytes:
-    """Lines that end in `\\n`, whatever they ended in.
+    """Lines that end in `\\n`, whatever they ended in, and begin with no byte order mark.
 
     Parameters
     ----------
     block : bytes of whole lines, the last one without its end.
     """
+    block = without_marks(block).removeprefix(MARK)
     return block.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in block else block
+
+
+def without_marks(text: bytes) -> bytes:
+    """A text without byte order marks at the beginnings of lines, as where one file was put behind another."""
+    return text.replace(b"\n" + MARK, b"\n") if MARK in text else text
 
 
 def line_blocks(stream: io.BufferedIOBase, path: Path, *, quoted: bool = False, size: int = 0) -> Iterator[bytes]:
@@ -273,7 +280,7 @@ def read_whole(stream: io.BufferedIOBase, path: Path) -> bytes:
     while blocks and not blocks[-1].strip(b"\r\n\0"):
         blocks.pop()
     blocks[-1:] = [block.rstrip(b"\r\n\0") for block in blocks[-1:]]
-    return text_start(b"".join(blocks), path)
+    return without_marks(text_start(b"".join(blocks), path))
 
 
 def read_cells(path: Path, dialect: Dialect) -> tuple[list[list[str]], list[str]]:

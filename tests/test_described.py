@@ -501,3 +501,26 @@ def test_a_column_of_which_most_numbers_have_a_note_is_one_of_numbers(put):
     assert "'---' in 9 lines taken as missing and '21.5#', '22.5#', ... in 39 lines taken without the note" in " ".join(
         series.notes
     )
+
+
+@pytest.mark.parametrize("ids", [1, 2])
+def test_words_behind_the_years_are_no_steps(put, ids):
+    """A source and the day of the last change, which is the same in each line, stand behind the values."""
+    years = range(1990, 2010)
+    lands = [f"land {k}" for k in range(6)]
+    rows = [
+        [land, "kt"][:ids] + [f"{100 * k + year / 10:.1f}" for year in years] + ["UN", "2024-05-01"]
+        for k, land in enumerate(lands)
+    ]
+    head = [*["Country", "Unit"][:ids], *map(str, years), "Source", "Last updated"]
+    path = put("\n".join(",".join(row) for row in [head, *rows]) + "\n")
+    assert dated(path, Dialect(AUTO, AUTO)) is None
+    series = read_wide([path], index="yes")
+    assert series.rows == tuple(lands) and (series.lengths == 20).all()
+    assert np.allclose(series.view()[:, 0], [[100 * k + year / 10 for year in years] for k in range(6)])
+    assert series.clock.show(series.times(0)[[0, -1]]) == ["1990-01-01", "2009-01-01"]
+    assert any("'Source', 'Last updated' are no steps" in note for note in series.notes)
+    for name in ("Source", "last"):  # the last of the columns by its place too
+        labelled = read_wide([path], index="yes", label=name)
+        assert labelled.view().shape == (6, 1, 20)
+        assert labelled.label_words == ((("UN",) if name == "Source" else ("2024-05-01",)),)

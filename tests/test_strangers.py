@@ -274,3 +274,14 @@ def test_a_last_line_that_ends_early_is_left_out(put):
     amid = put(table("date,y,z", lambda day, value: f"{day},{value}" + ",3" * (day != DAYS[20])))
     with pytest.raises(DataError, match="row has 2 fields, expected 3"):
         read_long([amid], time_col="date")
+
+
+def test_two_files_in_one_with_their_byte_order_marks(put):
+    text = table("date,y", "{},{}".format).encode()
+    mark = b"\xef\xbb\xbf"
+    more = table("date,y", "{},{}".format, [DAYS[-1] + datetime.timedelta(days=k + 1) for k in range(20)]).encode()
+    path = put("")
+    path.write_bytes(mark + text + mark + more)
+    series = taken(path)
+    assert np.allclose(series.values[0], [*VALUES[:40], *VALUES[:20]])
+    assert any("the names come again in 1 line" in note for note in series.notes)
