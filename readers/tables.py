@@ -20,13 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from readers import mapped
+from errors import DataError
 from readers.apart import FIRST, LAST, split_off
+from readers.asides import MOST_ABOVE, Asides
 from readers.bundles import Bundle, bundled
 from readers.cut_off import whole
 from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
 from readers.ends import check_ends
 from readers.files import OpenTable, decode, dialect_of, first_lines, line_blocks, open_table, read_cells
+from readers.gathered import Rows
 from readers.growing import stamps_of
 from readers.guess import sniff, steps_named
 from readers.heads import plain_dates
@@ -35,7 +37,7 @@ from readers.missing import count_gaps, suspect
 from readers.odd import OddCells, Taken
 from readers.paths import abridge
 from readers.pieces import BLOCK
-from readers.precision import hides, judged
+from readers.precision import judged
 from readers.things import Columns
 from readers.threads import check_room, result_of
 from readers.units import odd_number, odd_told
@@ -111,22 +113,29 @@ def read_table(path: Path, dialect: Dialect, *, large: bool = False) -> tuple[np
     DataError : the file cannot be opened or has no data, a row has another length, a cell holds text.
     """
     dialect = dialect_of(path, dialect)
-    found = _read_as(np.float32, path, dialect, large) or _read_as(np.float64, path, dialect, large)
-    assert found is not None
-    return found
+    for number in (np.float32, np.float64):
+        asides = Asides(dialect, path, things=dialect.labelled)
+        try:
+            found = _read_as(number, asides, large)
+        except DataError as error:
+            raise asides.moved(error) from None
+        if found is not None:
+            return found
+    raise AssertionError("float64 holds all numbers")
 
 
-def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: bool) -> tuple[np.ndarray, Facts] | None:
+def _read_as(number: type[np.floating], asides: Asides, large: bool) -> tuple[np.ndarray, Facts] | None:
     """What `read_table` gives, with values of one type; None where float32 would hide how they differ."""
+    path, dialect = asides.path, asides.dialect
     with open_table(path) as table:
-        blocks, labels, beside, ended = _blocks(table, dialect, path)
+        blocks, labels, beside, ended = _blocks(table, asides)
         start = list(itertools.islice(blocks, 2)) or [b""]  # the second, since a line may be as long as a block
         first_lines = decode(b"\n".join(start)).split("\n", SNIFF_ROWS)[:SNIFF_ROWS]
         taken = replace(dialect, apart=LAST) if beside.of_things else dialect  # no column at an end need be the labels
         layout, notes = sniff(first_lines, replace(taken, header="yes") if beside.lettered else taken, path)
         # A guess at N, generous since memory that is never written costs nothing; a packed file has more, and grows.
         expected = 1 + path.stat().st_size * (2 + start[0].count(b"\n")) // (1 + len(start[0]))
-        rows = _Rows(number, layout.columns, expected, large=large)
+        rows = Rows(number, layout.columns, expected, large=large)
         unnamed, names = True, list[str]()
         if layout.header:
             line, more, rest = start[0].partition(b"\n")
@@ -158,7 +167,7 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
         check_thousands([cell for line in cells[layout.header :] for cell in line[layout.index :]], dialect, str(path))
     odd = suspect(values, "the table", "cells")
     told = [f"{phrase}; --strict refuses that" for phrase in odd_told(odd_cells, "cell")]
-    all_notes = (*table.notes, *filter(None, (dialect.taken, *beside.told, *ended, *notes, odd, *told)))
+    all_notes = (*table.notes, *filter(None, (dialect.taken, *asides.told, *beside.told, *ended, *notes, odd, *told)))
     return values, Facts(
         (len(values), layout.columns), layout, tuple(ids), missing, infinite, table.sha256, table.bytes, all_notes,
         tuple(labels[layout.header :]), turned, dates or shared, bundle,
@@ -168,13 +177,14 @@ def _read_as(number: type[np.floating], path: Path, dialect: Dialect, large: boo
     )  # fmt: skip
 
 
-def _blocks(table: OpenTable, dialect: Dialect, path: Path) -> tuple[Iterator[bytes], list[str], Columns, list[str]]:
+def _blocks(table: OpenTable, asides: Asides) -> tuple[Iterator[bytes], list[str], Columns, list[str]]:
     """Blocks of a table's lines without what is none of its numbers; the labels and the other columns that are kept
     apart, and notes on the last line: these three are whole once the blocks are read."""
+    path, dialect = asides.path, asides.dialect
     labels, beside, ended = _labels_beside(table, dialect.apart), Columns(), list[str]()
     blocks = line_blocks(table.text, path)
     if not dialect.strict:
-        blocks = whole(blocks, dialect, path, ended)
+        blocks = whole(asides.without(blocks), dialect, path, ended)
     if dialect.apart and not labels:
         blocks = split_off(blocks, dialect, path, labels)
     if dialect.labelled and not dialect.strict:
@@ -219,42 +229,9 @@ def _without_last(values: np.ndarray) -> np.ndarray:
 # ---- numbers
 
 
-class _Rows:
-    """Rows [N, T] that arrive in blocks, in one array of about their final size: they are never held twice.
-
-    It is in a file where they are `large`.
-    """
-
-    def __init__(self, number: type[np.floating], columns: int, expected: int, *, large: bool) -> None:
-        self.number = number
-        self._array = (mapped.array if large else np.empty)((expected, columns), number)
-        self._count = 0
-        self._lost = 0.0  # the most that rounding changed in a value
-
-    def add(self, block: np.ndarray, lost: float) -> None:
-        """Add values [n, T], of which rounding to float32 changes one by `lost`."""
-        end = self._count + len(block)
-        self._lost = max(self._lost, lost)
-        if end > len(self._array):
-            before = self.values
-            self._array = mapped.like(before, (end + end // 2 + 1, before.shape[1]), before.dtype)
-            self._array[: self._count] = before
-        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite there, and told
-            self._array[self._count : end] = block
-        self._count = end
-
-    def holds(self) -> bool:
-        """Whether the type of the array shows how all its values differ."""
-        return self._array.dtype == np.float64 or not hides(self._lost, self.values.reshape(-1))
-
-    @property
-    def values(self) -> np.ndarray:
-        return self._array[: self._count]
-
-
 def _parse(
     blocks: Iterable[bytes],
-    rows: _Rows,
+    rows: Rows,
     layout: Layout,
     dialect: Dialect,
     path: Path,
@@ -427,9 +404,10 @@ def _parse_cells(
 def _place(path: Path, dialect: Dialect, columns: Sequence[str], at: int) -> int:
     """The number from 1 of a column in its file, of which labels and words are read apart: by its name."""
     if dialect.labelled and at < len(columns) and columns[at].strip():
-        names = dialect.split(first_lines(path)[0][:1], path)[0]
-        if names.count(columns[at]) == 1:
-            return 1 + names.index(columns[at])
+        for line in first_lines(path)[0][: 1 + MOST_ABOVE]:
+            names = [cell.strip() for cell in line.split(dialect.sep)]
+            if names.count(columns[at].strip()) == 1:
+                return 1 + names.index(columns[at].strip())
     return 1 + at
 
 

@@ -20,7 +20,8 @@ from readers.files import decode, first_lines
 from readers.growing import stamps_of
 from readers.guess import LINE, has_names, is_id_word, is_person, is_time, is_time_word, rises, steps_named
 from readers.missing import is_mark, is_sign
-from readers.units import odd_number, split_mark
+from readers.tidying import numbered
+from readers.units import accounted, odd_number, split_mark
 
 LEAST = 3  # columns beside the labels, from more of which names alone show that they are things
 SAMPLE = 40  # lines by which a column of labels is looked for
@@ -48,6 +49,8 @@ class Columns:
     places : of the columns that are kept, in their order, where they are in the lines; () where they are all of them.
     of_things : whether columns are things, by their names.
     lettered : whether the file has no line of names, so that its columns are called by letters.
+    named, again : the names as the file has them, and the new ones of those that come twice.
+    marks : of the columns of numbers with a unit, by place, that unit; "" for brackets around those below zero.
     """
 
     words: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -56,6 +59,9 @@ class Columns:
     places: tuple[int, ...] = ()
     of_things: bool = False
     lettered: bool = False
+    named: list[str] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
+    marks: dict[int, str] = field(default_factory=dict)
     _person: int = -1
 
     def coded(self, blocks: Iterator[bytes], dialect: Dialect, path: Path) -> Iterator[bytes]:
@@ -80,12 +86,13 @@ class Columns:
                 if letters := letters_for(lines, dialect):
                     lines, line, self.lettered = [letters, *lines], 0, True
                     dialect = replace(dialect, header="auto")
-                names = [name.strip() for name in lines[0]]
+                self.named = [name.strip() for name in lines[0]]
+                lines[0] = names = numbered(self.named) if _are_things(self.named, dialect) else self.named
                 kinds = kinds_among(lines, dialect)
                 if _are_things(names, dialect):
                     held += _some(blocks)
                     kinds = _with_later(kinds, lines, held, dialect, path)
-                self._take(names, kinds)
+                self._take(names, kinds, _marked(kinds, lines, dialect))
                 self.of_things = _are_things(names, dialect) and (bool(self.words) or len(names) > LEAST)
             if not self.places:
                 yield block  # which has names, or no words
@@ -100,14 +107,17 @@ class Columns:
             self.people += [cells[self._person].strip() for cells in lines if self._person >= 0]
             yield "\n".join([line_of(cells, dialect.sep) for cells in made]).encode()
 
-    def _take(self, names: Sequence[str], kinds: Mapping[int, str]) -> None:
-        """Learn what the columns are, from {place: kind} of those that are none of numbers."""
+    def _take(self, names: Sequence[str], kinds: Mapping[int, str], marks: Mapping[int, str]) -> None:
+        """Learn what the columns are, from {place: kind} of those that are none of numbers, and {place: unit} of those
+        of numbers with one."""
         worded = [at for at, kind in kinds.items() if kind == WORDS]
         self.words = {names[at]: {} for at in worded}
         self.left_out = {names[at]: kind for at, kind in kinds.items() if kind != WORDS}
         people = [at for at, kind in kinds.items() if kind == TEXT and is_person(names[at])]
         self._person = next(iter(people or [at for at, kind in kinds.items() if kind == IDS]), -1)
-        self.places = (*(at for at in range(len(names)) if at not in kinds), *worded) if kinds else ()
+        changed = kinds or marks or [*names] != self.named
+        self.places = (*(at for at in range(len(names)) if at not in kinds), *worded) if changed else ()
+        self.marks, self.again = dict(marks), [one for one, was in zip(names, self.named, strict=True) if one != was]
 
     def _coded(self, cells: Sequence[str], dialect: Dialect) -> list[str]:
         """The cells of a line that are kept, with numbers for words."""
@@ -115,13 +125,18 @@ class Columns:
         codes = [
             _code(cells[at], known, dialect) for at, known in zip(self.places[first:], self.words.values(), strict=True)
         ]
-        return [cells[at] for at in self.places[:first]] + codes
+        return [_bare(cells[at]) if at in self.marks else cells[at] for at in self.places[:first]] + codes
 
     @property
     def told(self) -> list[str]:
         """Notes on what is left out."""
         text, times, ids = ([name for name, kind in self.left_out.items() if kind == one] for one in (TEXT, TIMES, IDS))
         found = [f"no line of names: columns are called {LETTER} and so on"] * self.lettered
+        found += [f"names that come twice are numbered: {', '.join(self.again)}"] * bool(self.again)
+        units = [f"{self.named[at]} in {mark}" for at, mark in self.marks.items() if mark]
+        found += [f"units beside the numbers left out: {', '.join(units)}"] * bool(units)
+        below = [self.named[at] for at, mark in self.marks.items() if not mark]
+        found += [f"numbers in brackets or before a minus are taken as below zero: {', '.join(below)}"] * bool(below)
         if text:
             shown = ", ".join(map(repr, text))
             takes = f"; --categorical {shlex.quote(text[0])} takes {'one' if len(text) > 1 else 'it'} as categories"
@@ -252,7 +267,7 @@ def kinds_among(lines: Sequence[Sequence[str]], dialect: Dialect) -> dict[int, s
     elif 0 not in found and dialect.index == "auto" and not is_id_word(plain[0]) and _counts(columns[0], dialect):
         found[0] = IDS
     numbers = [name for at, name in enumerate(plain) if at not in found]
-    if steps_named(numbers[1:], dialect):  # series, with words beside them
+    if len(numbers) > 2 and steps_named(numbers[1:], dialect):  # series, with words beside them
         found = {
             at: TEXT if kind == WORDS and plain[at] not in dialect.categories else kind for at, kind in found.items()
         }
@@ -280,19 +295,49 @@ def _kind(name: str, cells: Sequence[str], dialect: Dialect) -> str:
     if not plain:
         return ""
     filled = sum(counts[cell] for cell in {*numbers, *plain})
+    if _mark_of(plain, numbers, dialect) is not None:
+        return ""  # numbers with a unit, or with brackets around those below zero
     if numbers:
         share = sum(counts[cell] for cell in plain) / filled
         few = len(numbers) + len(plain) <= FEW and min(counts[cell] for cell in plain) > 1
         if share <= MIXED and not few:
             return ""  # a slip among numbers, which is refused
-    elif all(split_mark(cell) or is_mark(cell) for cell in plain):
-        return ""  # numbers with a unit
     if is_person(name):
         return TEXT
     if all(map(is_time, plain[:MOST_TRIED])):
         return TIMES
     kinds = sorted((counts[cell] for cell in {*numbers, *plain}), reverse=True)
     return WORDS if 2 * len(kinds) <= filled and sum(kinds[:FEW]) >= COVERED * filled else TEXT
+
+
+def _marked(kinds: Mapping[int, str], lines: Sequence[Sequence[str]], dialect: Dialect) -> dict[int, str]:
+    """{place: unit} of the columns of numbers that have one, in a table of things."""
+    found: dict[int, str] = {}
+    if not _are_things(lines[0], dialect):
+        return found
+    for at, cells in enumerate(zip(*lines[1:], strict=False)):
+        texts = {cell.strip() for cell in cells if dialect.is_text(cell) and not is_sign(cell) and not is_mark(cell)}
+        if at not in kinds and at < len(lines[0]) and texts:
+            mark = _mark_of(sorted(texts), {cell for cell in cells if dialect.is_number(cell)}, dialect)
+            found |= {} if mark is None else {at: mark}
+    return found
+
+
+def _mark_of(texts: Sequence[str], numbers: Collection[str], dialect: Dialect) -> str | None:
+    """The unit that all of some cells have, beside numbers that are 0; "" where these are in brackets; else None."""
+    texts = [cell for cell in texts if not is_mark(cell)]
+    if not texts or any(dialect.number(_bare(cell)) is None for cell in texts):
+        return None
+    marks = {"" if found is None else found[1] for found in map(split_mark, texts)}
+    if len(marks) > 1 or (marks != {""} and any(dialect.number(cell.strip()) for cell in numbers)):
+        return None
+    return marks.pop()
+
+
+def _bare(cell: str) -> str:
+    """A number without its unit, or with its sign in place of brackets; other text as it is."""
+    found = split_mark(cell)
+    return accounted(cell) if found is None else found[0]
 
 
 def _in_disorder(cells: Sequence[str]) -> bool:

@@ -356,6 +356,8 @@ def usual(config: RunConfig) -> int | str:
     some = first_lines(path)[0][: MOST_LINES + 1]
     lines = dialect.split(some if some and some[0].count(dialect.sep) < MOST_NAMES else some[:LOOKED_AT], path)
     lines = lines[:-1] if lines and len(lines[-1]) < len(lines[0]) else lines  # one that ends early is left out
+    if len({len(line) for line in lines}) > 1:  # without titles and remarks
+        lines = rows_of(some, dialect) if some[0].count(dialect.sep) < MOST_NAMES else []
     if len(lines) <= LEAST or len({len(line) for line in lines}) > 1:
         return config.label_src_ch
     names = [cell.strip() for cell in lines[0]]

@@ -377,7 +377,6 @@ def test_a_separator_at_the_end_is_no_column(put, monkeypatch, text, small):
         ("a,b,c\n", ["a header and no rows"]),
         ("1,2,3\n4,5\n", ["a.csv:2: row has 2 fields, expected 3"]),
         ("1,2\n4,5,6\n", ["a.csv:2: row has 3 fields, expected 2"]),
-        ("1,2\n\n4,5\n", ["a.csv:2: row has 1 field, expected 2"]),
         ("a,b\n1,2\n3,4\n5\n", ["a.csv:4: row has 1 field, expected 2"]),
         ("1,2\n3,x y\n", ["a.csv:2:2: text 'x y'"]),
         ("1,2\nx,4\n", ["a.csv:2:1: text 'x'", "--index yes"]),
