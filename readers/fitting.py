@@ -17,6 +17,7 @@ from pathlib import Path
 from readers.breaks import are_in, without
 from readers.dialect import AUTO, SEPARATORS, SNIFF_CELLS, Dialect
 from readers.guess import has_names, is_time
+from readers.missing import is_mark
 from readers.tidying import MOST_NOTES, foot, widened
 from readers.units import accounted, odd_number, same_mark, split_mark, units_below
 
@@ -26,6 +27,7 @@ MOST_LINES = 100  # first lines of each, and about as many from all over the res
 MOST_ABOVE = 120  # lines above a header, which is looked for among so many
 MANY = 20  # numbers such as "1,234" in quotes, between commas, of which none has another count of digits: thousands
 FACT = 2  # cells: what is said of a whole table, and its name
+LEAST_LINES = 20  # of which none has a space within a word by chance
 CHANCE = 2  # numbers more than texts in a column above its name, as the head of a report may have
 MARKS = ((".", ""), (",", ""), (",", "."), (",", " "), (",", "'"), (".", ","), (".", " "), (".", "'"))
 NAMES = {"\t": "tabs", " ": "spaces"}
@@ -129,7 +131,7 @@ def _separator(lines: Sequence[str], asked: Dialect) -> str:
     marks = [mark for mark in SEPARATORS if mark != asked.decimal]
     fit = [mark for mark in marks if _is_table(lines, replace(asked, sep=mark, decimal=_usual(asked)))]
     if not fit and not any(mark in line for line in lines for mark in SEPARATORS[1:]):
-        return " " if _is_table(lines, spaced) and _has_no_words(lines, spaced) else ","
+        return " " if _is_table(lines, spaced) and (_has_no_words(lines, spaced) or _mostly(lines, spaced)) else ","
     return fit[0] if len(fit) == 1 else ","
 
 
@@ -142,6 +144,14 @@ def _is_table(lines: Sequence[str], dialect: Dialect) -> bool:
     if any(mark in cell for row in rows for cell in row for mark in others):
         return False
     return any(_is_numeric(column, dialect) or all(map(is_time, column)) for column in _columns(rows))
+
+
+def _mostly(lines: Sequence[str], dialect: Dialect) -> bool:
+    """Whether lines have equally many cells, most of them numbers, where words with spaces in them would differ."""
+    rows = [line.split() for line in lines if line.strip()]
+    columns = list(zip(*rows, strict=False))
+    numeric = sum(_is_numeric([cell for cell in column if not is_mark(cell)], dialect) for column in columns)
+    return len(rows) >= LEAST_LINES and len({*map(len, rows)}) == 1 and 2 * numeric > len(columns) > FACT
 
 
 def _has_no_words(lines: Sequence[str], dialect: Dialect) -> bool:

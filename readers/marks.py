@@ -65,7 +65,9 @@ def _counts_on(cells: Sequence[str]) -> bool:
     return any(re.fullmatch(r"[+-]?[1-9]\d\d", cell.strip()) for cell in cells)
 
 
-def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, dialect: Dialect) -> DataError:
+def text_error(
+    path: Path, line: int, column: int, cell: str, layout: Layout, dialect: Dialect, name: str = ""
+) -> DataError:
     """The error for a cell that should be a number, with the flag that may help.
 
     Parameters
@@ -74,13 +76,17 @@ def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, di
     line, column : the cell's location in it, both from 1.
     cell : its text.
     layout, dialect : how the table was understood.
+    name : of the column, in a table of things.
     """
     from readers.dated import long_hint  # it looks at whole tables, of which this is a part
     from readers.things import label_hint
 
+    whole = f"--categorical {shlex.quote(stem(path))} if the file holds categories"
+    whole = f"--categorical {shlex.quote(name)} takes the column as categories" if name else whole
     apart = column == layout.width > LEAST_STEPS and not number_hint([cell], dialect) and not split_mark(cell)
     labels = "--task classify --label-src-ch last if the last column holds labels" if apart else ""
     if line == 1:
+        labels = labels or label_hint(path, dialect)
         steps = "" if labels else long_hint(path, dialect)
         hint = "; ".join(filter(None, [labels, steps, "--header yes if row 1 holds column names"]))
     elif column == 1 and layout.width == 1:
@@ -93,8 +99,8 @@ def text_error(path: Path, line: int, column: int, cell: str, layout: Layout, di
             or (UNIT_HINT if split_mark(cell) else "")
             or labels
             or label_hint(path, dialect)
-            or long_hint(path, dialect)
-            or f"{missing_hint(cell)}; --categorical {shlex.quote(stem(path))} if the file holds categories"
+            or ("" if name else long_hint(path, dialect))
+            or f"{missing_hint(cell)}; {whole}"
         )
     what = f"text {cell[:40]!r} where a number is expected{layout.skipped}"
     return DataError(what, where=f"{path}:{line}:{column}", hint=hint)

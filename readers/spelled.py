@@ -16,7 +16,7 @@ from readers.pieces import BLOCK, Pieces
 HEAD = 1 << 16  # bytes that show how a file is spelled
 MOST, LEAST = 50, 3  # lines of it
 LEAST_COMMAS = 2  # of a line that may end in a semicolon
-_NUMBERS = re.compile(rb"[-+.\deEnaNA ]+")
+_NUMBERS = re.compile(rb"[-+.\deEnaNA ?]+")
 COLUMNS = "columns stand between runs of spaces; their units, and words behind the last one, are left out"
 MOST_ABOVE, LEAST_BODY = 12, 6  # lines above the names, without those behind a hash sign, and of numbers below them
 MOST_LINES = 200

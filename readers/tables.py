@@ -131,7 +131,8 @@ def _read_as(number: type[np.floating], asides: Asides, large: bool) -> tuple[np
         blocks, labels, beside, ended = _blocks(table, asides)
         start = list(itertools.islice(blocks, 2)) or [b""]  # the second, since a line may be as long as a block
         first_lines = decode(b"\n".join(start)).split("\n", SNIFF_ROWS)[:SNIFF_ROWS]
-        taken = replace(dialect, apart=LAST) if beside.of_things else dialect  # no column at an end need be the labels
+        # No column at an end of a table of things need be the labels.
+        taken = replace(dialect, apart=LAST, index=beside.index) if beside.of_things else dialect
         layout, notes = sniff(first_lines, replace(taken, header="yes") if beside.lettered else taken, path)
         # A guess at N, generous since memory that is never written costs nothing; a packed file has more, and grows.
         expected = 1 + path.stat().st_size * (2 + start[0].count(b"\n")) // (1 + len(start[0]))
@@ -396,7 +397,8 @@ def _parse_cells(
                     odd[cell.strip(), taken[1]] += 1
                 if value is None:
                     location = first_line + number, _place(path, dialect, columns, column + layout.index)
-                    raise text_error(path, *location, cell, layout, dialect) from None
+                    name = columns[column + layout.index].strip() if dialect.labelled and columns else ""
+                    raise text_error(path, *location, cell, layout, dialect, name) from None
                 values[number, column] = value
     return values, [cells[0].strip() for cells in rows] if layout.index else []
 

@@ -49,6 +49,7 @@ class Columns:
     places : of the columns that are kept, in their order, where they are in the lines; () where they are all of them.
     of_things : whether columns are things, by their names.
     lettered : whether the file has no line of names, so that its columns are called by letters.
+    index : whether the first column that is kept holds ids of the lines, as `Dialect` says it.
     named, again : the names as the file has them, and the new ones of those that come twice.
     marks : of the columns of numbers with a unit, by place, that unit; "" for brackets around those below zero.
     """
@@ -59,6 +60,7 @@ class Columns:
     places: tuple[int, ...] = ()
     of_things: bool = False
     lettered: bool = False
+    index: str = "auto"
     named: list[str] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
     marks: dict[int, str] = field(default_factory=dict)
@@ -89,11 +91,13 @@ class Columns:
                 self.named = [name.strip() for name in lines[0]]
                 lines[0] = names = numbered(self.named) if _are_things(self.named, dialect) else self.named
                 kinds = kinds_among(lines, dialect)
-                if _are_things(names, dialect):
+                things = bool(kinds) or _are_things(names, dialect)
+                if things:
                     held += _some(blocks)
                     kinds = _with_later(kinds, lines, held, dialect, path)
                 self._take(names, kinds, _marked(kinds, lines, dialect))
-                self.of_things = _are_things(names, dialect) and (bool(self.words) or len(names) > LEAST)
+                self.of_things = things and (bool(self.words) or len(names) > LEAST)
+                self.index = _index_of(lines, self.places, dialect)
             if not self.places:
                 yield block  # which has names, or no words
                 continue
@@ -256,10 +260,12 @@ def kinds_among(lines: Sequence[Sequence[str]], dialect: Dialect) -> dict[int, s
     """
     names, *rows = lines
     plain = [name.strip() for name in names]
-    if not rows or not _are_things(plain, dialect):
+    if not rows or dialect.header == "no" or not has_names(plain, dialect):
         return {}
     columns = list(zip(*rows, strict=False))
     found = {at: kind for at, cells in enumerate(columns[: len(plain)]) if (kind := _kind(plain[at], cells, dialect))}
+    if not _are_things(plain, dialect) and 2 * sum(kind == WORDS for kind in found.values()) <= len(plain):
+        return {}  # steps of series hold numbers
     again = found.get(0) == WORDS and plain[0] not in dialect.categories and is_id_word(plain[0], things=False)
     names_rows = found.get(0) in (TEXT, IDS) or (found.get(0) == TIMES and not _in_disorder(columns[0]))
     if dialect.index != "no" and (again or (names_rows and not is_person(plain[0]))):
@@ -321,6 +327,17 @@ def _marked(kinds: Mapping[int, str], lines: Sequence[Sequence[str]], dialect: D
             mark = _mark_of(sorted(texts), {cell for cell in cells if dialect.is_number(cell)}, dialect)
             found |= {} if mark is None else {at: mark}
     return found
+
+
+def _index_of(lines: Sequence[Sequence[str]], places: Sequence[int], dialect: Dialect) -> str:
+    """Whether the first column that is kept of a table of things holds ids of its lines: `auto` where it is looked at,
+    as words at the beginning are, or mostly different numbers under the name of ids; a number is no time there."""
+    at = places[0] if places else 0
+    cells = [line[at].strip() for line in lines[1:] if at < len(line)]
+    if dialect.index != "auto" or (at == 0 and any(map(dialect.is_text, cells))):
+        return dialect.index
+    ids = is_id_word(lines[0][at]) and 2 * len({*cells}) > len(cells)
+    return "auto" if at == 0 and ids else "no"
 
 
 def _mark_of(texts: Sequence[str], numbers: Collection[str], dialect: Dialect) -> str | None:
@@ -387,12 +404,15 @@ def label_hint(path: Path, dialect: Dialect) -> str:
     if dialect.labelled or dialect.strict:
         return ""
     lines = [line for line in dialect.split(first_lines(path)[0], path) if line]
-    kinds = kinds_among(lines, dialect)
+    letters = letters_for(lines, dialect)
+    lines = [letters, *lines] if letters else lines
+    kinds = kinds_among(lines, replace(dialect, header="auto") if letters else dialect)
     if WORDS not in kinds.values():
         return ""
-    name = lines[0][-1].strip()
+    name = "last" if letters else lines[0][-1].strip()
     cells = [line[-1] for line in lines[1:]]
     time = next(filter(is_time_word, map(str.strip, lines[0])), LINE)
     task = "classify" if kinds.get(len(lines[0]) - 1) == WORDS or len({*cells}) <= FEW else "regress"
-    what = f"--task {task} --label-src-ch {shlex.quote(name)} if each line is an example, and {name!r} what to learn"
+    learned = "the last column" if letters else repr(name)
+    what = f"--task {task} --label-src-ch {shlex.quote(name)} if each line is an example, and {learned} what to learn"
     return f"{what}; --time-col {shlex.quote(time)} if each line is a step of time"

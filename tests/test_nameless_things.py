@@ -103,3 +103,28 @@ def test_few_lines_stay_refused(tmp_path):
     (tmp_path / "a.data").write_text(lines(KINDS, LOADS, SIDES, BAD, rows=range(3)))
     with pytest.raises(DataError, match="text"):
         read_wide([tmp_path / "a.data"], label="last")
+
+
+@pytest.mark.parametrize("gap", [" ", "   "])
+def test_words_and_signs_between_spaces(tmp_path, gap):
+    """As UCI's ecoli.data (a name first, a class last) and horse-colic.data (signs for missing values, spaces last)."""
+    cells = np.round(DRAW.normal(size=(COUNT, 4)), 2)
+    rows = [gap.join([f"AT_{k}", *map(str, cells[k]), BAD[k]]) for k in range(COUNT)]
+    (tmp_path / "a.data").write_text("\n".join(rows) + "\n")
+    series = read_wide([tmp_path / "a.data"], label="last", sep=AUTO, decimal=AUTO)
+    assert series.rows[:2] == ("AT_0", "AT_1") and np.allclose(series.view()[:, 0], cells)
+    assert np.array_equal(series.labels[:, 0], BAD == "good")
+    rows = [
+        gap.join(["?" if (k + j) % 9 == 0 else str(cell) for j, cell in enumerate(cells[k])] + [str(k % 2 + 1)]) + " "
+        for k in range(COUNT)
+    ]
+    (tmp_path / "b.data").write_text("\n".join(rows) + "\n")
+    series = read_wide([tmp_path / "b.data"], label="last", sep=AUTO, decimal=AUTO, nan="drop", index="no")
+    assert series.n_rows == COUNT and int(series.lengths.max()) == 4
+    assert np.array_equal(series.labels[:, 0], np.arange(COUNT) % 2 + 1)
+
+
+def test_a_table_without_names_whose_label_nothing_names_is_told_the_flag(tmp_path):
+    (tmp_path / "a.data").write_text(lines(KINDS, SIDES, KINDS[::-1], LOADS, BAD))
+    run = go(tmp_path, "--mode train --task classify --csv a.data --header no --dry-run")
+    assert run.code == 3 and "--task classify --label-src-ch last" in run.err, run.err

@@ -289,6 +289,43 @@ def test_ids_that_come_twice_keep_their_lines_in_one_part(put):
     assert series.groups.tolist() == [*map(str, ids)] and len({*series.groups}) == 220
 
 
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("number", np.arange(COUNT) % 4 + 1),  # of planets, behind a column of words
+        ("date", np.arange(COUNT) * 5 % 7),  # codes of months
+        ("year", np.sort(2000 + np.arange(COUNT) % 15)[::-1]),  # of used cars, sorted
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_numbers_that_are_called_as_ids_or_times_are_numbers(put, name, cells, first):
+    """The first column of numbers was taken as row ids, or as times for which a flag had to be given."""
+    names = f"{name},load,kind,fails" if first else f"kind,{name},load,fails"
+    series = read_wide([put(table(names=names, **{name: cells}))], label="fails")
+    assert series.things.columns == (name, "load", "kind")
+    assert np.array_equal(series.values[0].reshape(COUNT, 3)[:, 0], cells)
+
+
+def test_columns_of_words_whose_names_count_are_things(put):
+    """As R's V1, V2, ...; numbers in such columns are the steps of series."""
+    votes = {f"V{k}": np.where(DRAW.random(COUNT) < 0.5, "y", "n") for k in range(1, 6)}
+    series = read_wide([put(table(names=",".join([*votes, "fails"]), **votes))], label="fails")
+    assert [*series.things.words] == [*votes] and series.things.numbers == ()
+    values = {name: np.round(DRAW.normal(size=COUNT), 3) for name in votes}
+    series = read_wide([put(table(names=",".join([*values, "fails"]), **values))], label="fails")
+    assert series.things is None and (series.lengths == 5).all()
+
+
+def test_the_hint_for_a_word_among_numbers_names_its_column(put, tmp_path):
+    loads = [*map(str, LOADS)]
+    loads[50] = "rotary"
+    with pytest.raises(DataError, match="text 'rotary'") as caught:
+        read_wide([put(table(load=loads))], label="fails")
+    assert "--categorical load takes the column as categories" in caught.value.hint
+    put(table(load=loads), "a.csv")
+    assert go(tmp_path, f"--mode train {FLAGS} --dry-run --categorical load").code == 0
+
+
 def test_a_column_that_a_flag_names_is_taken_as_categories(put, tmp_path):
     codes = 10 * (KINDS == "mid") + 5
     put(table(names="load,code,speed,fails", code=codes))
