@@ -1,8 +1,8 @@
 """How much say each member of a blend of forecasts has, from what it forecast at backtests.
 
-w ~ exp(-z / T),   z of many series: a quarter the channel's own log error, three quarters that of all channels, and
-                   T what dates leave in doubt, where that is more than usual: the odds that the best one is not;
-                   z of few: the log error as far as there are backtests, the rest what is usual for the member.
+w ~ exp(-z / T),   z of many series: a quarter the channel's own log error, three quarters that of all channels;
+                   of few: the log error as far as there are backtests, the rest what is usual for the member;
+                   T what dates leave in doubt, where that is more than usual: the odds that the best one is not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 MANY_SERIES = 15  # from which on series say enough about each other
 OWN = 0.25  # the say of a channel beside all
 FEW_APART, TRUST = 4, 1.0  # backtests without overlap; with so many the prior has TRUST times their say
-TEMPERATURE, OF_FEW = 0.2, 0.15  # of many series, and at most of few
+TEMPERATURE, OF_FEW, COLDEST = 0.2, 0.15, 0.05  # of many series, and of few at most and at least
 ODDS = 0.7  # of a standard error: the scale of the logistic law that is about as wide as that normal one
 HOTTEST = 1.0  # however dates contradict each other, none with 20 times the best one's squared error has a say
 TINY = 1e-300
@@ -128,19 +128,18 @@ def weights(
     ----------
     error : [M, K]. usual : of each member, its log error as it usually compares.
     tests : backtests of a series. series : their number. doubted : of each member, its `doubt`; by default 0.
-        Of few series the prior says more, and it is not asked.
     """
     own = np.log(error)
     shared = np.log(error.mean(axis=1, keepdims=True))
-    z, temperature = OWN * own + (1 - OWN) * shared, np.full((len(own), 1), TEMPERATURE)
-    if doubted is not None:
-        temperature = np.clip(ODDS * doubted, TEMPERATURE, HOTTEST)[:, None]
-    if series < MANY_SERIES:
+    unsure = np.zeros(len(own)) if doubted is None else ODDS * doubted
+    if series >= MANY_SERIES:
+        z, temperature = OWN * own + (1 - OWN) * shared, np.clip(unsure, TEMPERATURE, HOTTEST)
+    else:
         apart = _apart(tests)
         trust = apart**2 / (apart**2 + TRUST)
         z = trust * (own + shared) / 2 + (1 - trust) * np.asarray(usual)[:, None]
-        temperature = np.full((len(own), 1), min(OF_FEW, TEMPERATURE / apart))
-    heavy = np.exp((z.min(axis=0) - z) / temperature)
+        temperature = np.clip(np.maximum(TEMPERATURE / apart, unsure), COLDEST, OF_FEW)
+    heavy = np.exp((z.min(axis=0) - z) / temperature[:, None])
     heavy[heavy < LEAST] = 0
     found: np.ndarray = heavy / heavy.sum(axis=0)
     return found

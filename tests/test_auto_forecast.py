@@ -234,6 +234,14 @@ def test_weights_are_a_softmax_of_log_errors_of_many_and_of_the_prior_for_few():
     assert few[2, 0] == 0
 
 
+@pytest.mark.parametrize(("doubted", "temperature"), [(0.0, 0.05), (0.1, 0.07), (9.0, 0.15)])
+def test_many_backtests_of_one_series_decide_as_far_as_they_leave_no_doubt(doubted, temperature):
+    error, tests = np.array([[1.0], [0.95]]), 48  # six that share no step
+    weight = weights(error, [0.0, 0.0], tests, series=1, doubted=np.array([doubted, 0.0]))[:, 0]
+    odds = 0.95 ** (36 / 37 / temperature)
+    np.testing.assert_allclose(weight, [odds / (1 + odds), 1 / (1 + odds)])
+
+
 def test_series_that_share_their_dates_tell_no_more_than_these_do():
     """Of 45 series two of four dates are a holiday's, to which one member is right and the other two are not."""
     off = np.array([[0.18, 0.18, 0.12, 0.18], [0.4, 0.4, 0.23, 0.14], [0.12, 0.12, 0.12, 1e6]])
