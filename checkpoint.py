@@ -36,9 +36,9 @@ KINDS = {
     "config": "table", "model": "table", "state": "table", "scaler": "table", "known_scaler": "table?",
     "clock": "table?", "input_channels": "words", "outputs": "words", "per_row": "flag", "fitted": "table",
     "calibration": "table", "references": "table", "split": "table?", "sources": "words?", "beside": "table?",
-    "training": "table?", "adapted": "table?", "coding": "table?",
+    "training": "table?", "adapted": "table?", "coding": "table?", "learned": "words?",
 }  # fmt: skip
-_SELDOM = ("adapted", "refit", "coding")  # left out of a file where they are None
+_SELDOM = ("adapted", "refit", "coding", "learned")  # left out of a file where they are None
 BEST, LAST = "model.pt.best", "model.pt"
 EXPERIMENT = "best_model.pth"  # the checkpoint that an experiment leaves
 ENCODER = "attention_encoder.pt"  # the first part of a backbone, trained by itself
@@ -71,6 +71,7 @@ class Checkpoint:
     adapted : what became of each feature of a modality that was adapted, None where none was.
     refit : the windows and epochs that it was trained on once more, all there were; None for other models.
     coding : levels of categories, and the columns with one value a row, see sources/levels.py; None where none are.
+    learned : the parts of the split that it was fitted to, where these are more than training; None for other models.
     schema : version of the file's layout; the version of the toolkit stands beside it, in `tsrun`.
     """
 
@@ -93,6 +94,7 @@ class Checkpoint:
     adapted: dict[str, Any] | None = None
     refit: dict[str, Any] | None = None
     coding: dict[str, Any] | None = None
+    learned: list[str] | None = None
     schema: int = SCHEMA
 
     @property
@@ -131,8 +133,7 @@ class Checkpoint:
         content |= {"model": self.model.plain(), "scaler": self.scaler.plain(), "state": dict(self.state)}
         content["known_scaler"] = None if self.known_scaler is None else self.known_scaler.plain()
         content["sources"] = list(self.sources)
-        beside = {name: vars(self)[name] for name in _SELDOM}
-        save(path, content | {name: part for name, part in beside.items() if part is not None})
+        save(path, content | {name: part for name in _SELDOM if (part := vars(self)[name]) is not None})
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:

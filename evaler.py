@@ -36,12 +36,6 @@ from windows import Index, Windows
 
 log = logging.getLogger("tsrun")
 Known = dict[int, tuple[Index, torch.Tensor]]  # outputs by an index' id, which holds while the index is kept
-SELECTION = {
-    "train": "training windows",
-    "val": "val-selected",
-    "test": "chosen on val, test scored once",
-    "all": "includes training windows",
-}
 
 
 # --- predictions -----------------------------------------------------------------------------------------------------

@@ -17,15 +17,14 @@ import checkpoint
 import ranks
 import restore
 import tasks
-from backbones import ForecastSpec, MemberSpec, ModelSpec, TargetSpec, backbone_class
+from backbones import ForecastSpec, TargetSpec, backbone_class
 from backbones.fitting import thin
 from backbones.model import Forecaster, Model, build_model, check_head
 from backbones.standing import Standing
-from backbones.wide import asked_of_map
 from checkpoint import Checkpoint
 from dataset import DeviceData, RunData
 from errors import UsageError
-from evaler import SELECTION, Case, Evaluator, Judge, Known, References, calibrated, chosen
+from evaler import Case, Evaluator, Judge, Known, References, calibrated, chosen
 from explaining.importance import explain
 from finetune import choose_parameters, modules_of, trains_in_epochs
 from hardware import Precision, peak_memory
@@ -34,12 +33,12 @@ from rundir import Listener, tensorboard_writer
 from scaler import Scaler
 from solving.closed import ClosedForm, solved
 from sources import levels, things
-from splits import NAMES, Split
+from splits import LEARNED, NAMES, SELECTION, Split
 from tasks.base import Task
 from tasks.predictions import Predictions, Tried
 from telling.sizes import describe_split, label_means, sizes_of
 from trainer import Trainer
-from training import resuming
+from training import asking, resuming
 from training.progress import OfTask, Progress
 from training.scaling import scalers
 from training.states import alike, clone_state
@@ -73,6 +72,7 @@ class Learner:
     part: str | None = None  # the part of the backbone that is trained by itself
     frozen: tuple[str, ...] = ()  # patterns of parameters to freeze, in addition to --freeze
     compares = True  # whether reference predictors are scored too
+    settled = False  # the closed form under the net has been fitted to validation too
     final = False  # trained once more on everything: nothing is chosen any more, and nothing written
 
     def __init__(
@@ -141,41 +141,19 @@ class Learner:
 
     def new_model(self) -> Model | Forecaster:
         """The model with fresh weights."""
-        target = self._asked() if backbone_class(self.config.backbone).answers else None
+        asked = self._asked()
+        target = asked if backbone_class(self.config.backbone).answers else None
         check_head(self.config.backbone, self.task.head, "" if target is None else target.kind)
         runs = backbone_class(self.config.backbone).runs_in(self.config.model_args, self.task.head)
         members = restore.members_of(runs, self.run_data, self.split, self.scaler)
-        model = build_model(self._spec(members.specs), self.config.pretrained_dir or None)
+        parts = asked, self.forecast, self.part, members.specs
+        spec = asking.model_of(self.task, self.names, self.run_data, *parts)
+        model = build_model(spec, self.config.pretrained_dir or None)
         members.load_into(model.backbone)
         return model
 
     def _asked(self) -> TargetSpec | None:
-        """The task's target, in the terms of a closed form."""
-        asked = self.task.target_spec(self.names, self.run_data.label_channel, self.scaler)
-        return asked and replace(asked, whole=self.run_data.per_row, things=self.run_data.series.things is not None)
-
-    def _spec(self, members: tuple[MemberSpec, ...]) -> ModelSpec:
-        """The specification of the model; `members` are those of a blend, () for other models."""
-        config, kind = self.config, backbone_class(self.config.backbone)
-        assert config.context_len is not None
-        asked = self._asked() if config.wide and self.task.head == "pool" else None
-        under = asked_of_map(config.backbone, asked, len(self.run_data.channels), config.context_len)
-        return ModelSpec(
-            backbone=config.backbone,
-            channels=len(self.run_data.channels),
-            length=config.context_len,
-            outputs=self.task.outputs(self.names),
-            horizon=self.task.horizon,
-            head=self.task.head,
-            args=kind.in_time(config.model_args, config.budget, self.task.head),
-            forecast=self.forecast,
-            target=self._asked() if kind.answers else None,
-            modalities=self.run_data.modalities if kind.reads_modalities else None,
-            part=self.part,
-            members=members,
-            copies=1 if self.part or kind.stages else self.task.copies,
-            **under,
-        )
+        return asking.target_of(self.task, self.names, self.run_data, self.scaler)
 
     def sizes(self) -> dict[str, Any]:
         """What `--dry-run` prints: windows, parameters, and the bytes that training needs."""
@@ -195,11 +173,16 @@ class Learner:
         """
         self.open(folder)
         self.progress = self.train() if self.in_epochs else self._solve()
+        tested = self.scored_split() == "test"
+        if tested:
+            self._settle()
         with self.run_data.timed("evaluate"):
             evaluator = self._scored()
             if not self.together.first:
                 return {}
             judge, content = self._judge(run, evaluator)
+        if not tested:  # what is learned from validation is not judged on it
+            self._settle()
         self._describe(judge, argv)
         return content
 
@@ -333,6 +316,16 @@ class Learner:
             for each in states if same else (kind,):
                 self._save(each, weights, training if each == "last" else None)
 
+    def _settle(self) -> None:
+        """Fit the closed form under a net to validation too, where that suits, and keep it with the best weights."""
+        if self.standing is None or not self.standing.settles or self.config.refit:
+            return
+        with self.run_data.timed("closed form"):
+            self.standing.settle()
+        self.settled = True
+        log.info("the closed form under the net was fitted again, to training and validation")
+        self._save("best", clone_state(self.model), None)
+
     def evaluator(self, together: Alone | None = None, kind: str = "") -> Evaluator:
         """Scores windows with the present weights, in float32 as on any machine; `kind`: what they say is kept."""
         self.model.eval()
@@ -370,6 +363,7 @@ class Learner:
             sources=series.hashes,
             beside=resuming.checksums(self.run_data.beside),
             coding=things.kept(series),
+            learned=["train", "val"] if self.held_out is not None or self.settled else None,
             training=None if training is None else dict(training),
         )
 
@@ -399,7 +393,7 @@ class Learner:
     def _judge(self, run: str, evaluator: Evaluator) -> tuple[Judge, dict[str, Any]]:
         """Compare, write, draw. Returns the judge and the content of the summary."""
         name, progress = self.scored_split(), self.progress
-        selection = "fitted on train and val" if self.solution.get("refit") else SELECTION[name]
+        selection = LEARNED if self.solution.get("refit") else SELECTION[name]
         case = Case(run, name, selection, sum(p.numel() for p in self.model.parameters()), progress.seconds)
         judge = Judge(evaluator, self.names, self.calibration, self.folder, case)
         val, scored = (judge.evaluator.score(index) for index in (self.split.val, self.index_of(name)))

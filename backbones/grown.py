@@ -128,6 +128,16 @@ class Grown(nn.Module):
         said = said if self.target.channel is None else said + outputs_on(train, whole.last)
         return calibrated(said, train, self.target.kind)
 
+    @torch.no_grad()
+    def again(self, train: Labelled, data: Fitting) -> None:
+        """Grow as many trees once more, on all of these series or rows; what they count for stays."""
+        seen, weight = sampled(train, self.target.kind, data.seed, self._most(len(train)))
+        trees = len(self.forest.forest.root)
+        whole = self._blank(trees, self._leaf(len(seen), trees), self._share(len(seen)))
+        some = train.part(seen)
+        whole.solve(whole.prepare(some, data.seed), some, data, weight)
+        self._plant(whole)
+
     def _most(self, windows: int) -> int:
         """How many windows trees are grown on: of whole series all, else as many as FEW trees take in time."""
         if self.kind == "series":

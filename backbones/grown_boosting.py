@@ -8,7 +8,6 @@ these say of the others is weighed, and decides how many iterations there are. O
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from backbones.specs import TargetSpec
 from backbones.trees import MARGIN
 
 if TYPE_CHECKING:
-    from backbones.boosted import Grown
+    from backbones.boosted import Booster, Grown, Table
 
 RATE, L2 = 0.15, 1.0
 MOST, FEWEST = 150, 40  # iterations that there is time for
@@ -78,15 +77,9 @@ class Boosted(nn.Module):
     @torch.no_grad()
     def grow(self, train: Labelled, data: Fitting) -> tuple[torch.Tensor, float]:
         """As Grown.grow."""
-        from backbones.boosted import Booster, Table
-
-        most = max((n for n in SAMPLES if self._iterations(n) >= FEWEST), default=SAMPLES[0])
-        seen, weight = sampled(train, self.target.kind, data.seed, most)
-        some, fold = train.part(seen), apart(train, self.target.kind, data.seed)
-        self.features.fit(some)
-        table = Table(some.table(self.features), self._rest(some), np.zeros(some.y.shape, np.float32))
-        lean = drawn(some.y, weight, self.target.kind)
-        booster = Booster(self.target.kind, data.loss, self._settings(len(seen), data.seed), goes_on=False)
+        seen, table, lean = self._table(train, data.seed)
+        fold = apart(train, self.target.kind, data.seed)
+        booster = self._booster(len(seen), data)
         outside = {one: fold[seen] == one for one in np.unique(fold[seen])}
         grown = {one: booster.grow(table.part(~mask), table.part(mask)) for one, mask in outside.items()}
         sizes = [int(mask.sum()) for mask in outside.values()]
@@ -97,9 +90,33 @@ class Boosted(nn.Module):
             self._plant(part, count, lean)
             others = np.flatnonzero(fold == one)
             said[torch.from_numpy(others)] = outputs_on(train.part(others), self.answer)
-        booster = replace(booster, settings={**booster.settings, "max_iter": count})
-        self._plant(booster.grow(table, table.part(slice(1))), count, lean)
+        self._plant(self._booster(len(seen), data, count).grow(table, table.part(slice(1))), count, lean)
         return calibrated(said, train, self.target.kind)
+
+    @torch.no_grad()
+    def again(self, train: Labelled, data: Fitting) -> None:
+        """Grow as many iterations once more, on all of these windows; what they count for stays."""
+        count = len(self.forest.root) // self.target.outputs
+        seen, table, lean = self._table(train, data.seed)
+        self._plant(self._booster(len(seen), data, count).grow(table, table.part(slice(1))), count, lean)
+
+    def _table(self, train: Labelled, seed: int) -> tuple[np.ndarray, Table, torch.Tensor]:
+        """What is boosted: the numbers of windows, as many as there is time for; their table; what logits lack."""
+        from backbones.boosted import Table
+
+        most = max((n for n in SAMPLES if self._iterations(n) >= FEWEST), default=SAMPLES[0])
+        seen, weight = sampled(train, self.target.kind, seed, most)
+        some = train.part(seen)
+        self.features.fit(some)
+        table = Table(some.table(self.features), self._rest(some), np.zeros(some.y.shape, np.float32))
+        return seen, table, drawn(some.y, weight, self.target.kind)
+
+    def _booster(self, windows: int, data: Fitting, count: int = 0) -> Booster:
+        """With the settings for so many windows, and `count` iterations where these are known."""
+        from backbones.boosted import Booster
+
+        settings = self._settings(windows, data.seed)
+        return Booster(self.target.kind, data.loss, settings | ({"max_iter": count} if count else {}), goes_on=False)
 
     def _rest(self, windows: Labelled) -> torch.Tensor:
         """What trees are to say of windows [n, K]: their targets, or what these are more than the last value."""

@@ -16,7 +16,7 @@ import torch
 from backbones import recalled
 from backbones.alone import LINEAR, OfBoth, Validation, folded
 from backbones.fitted import loss_of
-from backbones.fitting import Fitting
+from backbones.fitting import Fitting, joined
 from backbones.grown import calibrated
 from backbones.model import Model
 from backbones.specs import TargetSpec
@@ -174,6 +174,8 @@ class Standing:
         The same weights as those of the one model, of which it has the best.
         """
         self.learned = learned.get("last", {})
+        if self.settles:
+            self.told["fitted_to"] = "training and validation"  # in the end
         if self.model.alone is not None:
             self.told["on_closed_form"] = float(learned["best"]["alone.share"])
         kept = {kind: self._folded(state) for kind, state in learned.items()}
@@ -186,6 +188,24 @@ class Standing:
             kept = {kind: self._beside(state) for kind, state in kept.items()}
         self.model.load_state_dict(kept["best"])
         return kept
+
+    @property
+    def settles(self) -> bool:
+        """Whether the closed form is fitted again to validation too, once all is chosen: to things, any of which might
+        have been one of training."""
+        return self.wide.target.things and self.fixed is None and bool(self.solved or self.aside)
+
+    def settle(self) -> None:
+        """Fit it so; the net that is joined with it, and how much each part counts, stay."""
+        assert isinstance(self.wide, Wide)
+        self.wide.load_state_dict(self.solved or self.aside)
+        data = self.data
+        self.wide.again(joined(data.train, data.val), data, self.lean, self.told.get("of", {}).get("map", 1.0))
+        if self.aside:
+            self._take_beside()
+        else:
+            net, on_closed_form = self.told.get("net", 1.0), self.told.get("on_closed_form", 1.0)
+            self.wide.take(1 - net + net * on_closed_form, [0.0] * len(self.lean))
 
     def _trust(self, state: Mapping[str, torch.Tensor], outputs: Callable[[], torch.Tensor]) -> None:
         """Choose how much to take of what the net adds to the closed form, as far as validation shows that it helps."""
@@ -229,9 +249,13 @@ class Standing:
 
     def _beside(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Weights of the net with its share of the map, which is loaded as it was solved."""
-        of_map, of_net = self.told["shares"]["closed_form"], self.told["shares"]["net"]
         self.model.load_state_dict(state)
         self.wide.load_state_dict(self.aside)
-        self.wide.take(of_map, [(1 - of_map - of_net) * part for part in self.lean])
-        self.model.take_of_head(of_net)
+        self._take_beside()
+        self.model.take_of_head(self.told["shares"]["net"])
         return {name: value.clone() for name, value in self.model.state_dict().items()}
+
+    def _take_beside(self) -> None:
+        """Take the map's share beside a net that has learned alone."""
+        of_map, of_net = self.told["shares"]["closed_form"], self.told["shares"]["net"]
+        self.wide.take(of_map, [(1 - of_map - of_net) * part for part in self.lean])

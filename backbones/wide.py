@@ -19,6 +19,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from backbones import backbone_class
@@ -96,21 +97,7 @@ class Wide(Under):
         if self.persistence is not None:  # a new scaler has other units
             self.persistence.cuts.copy_(torch.tensor(target.cuts))
         train = data.train.sample(max(CELLS // self.features.size, 1), data.seed, "closed form under the net")
-        self.features.fit(train)
-        said = ("level", "change") if target.kind == "value" and target.channel is not None else ("level",)
-        sums = Sums.over(train, torch.cat([self._more_than(says, train) for says in said], dim=1), self.features)
-        self.low.copy_(sums.low)
-        self.high.copy_(sums.high)
-        standard = sums.standard()
-        found, says = self._choose(said, replace(data, train=train), standard)
-        raw = found.weight / standard.scale[:, None]
-        bias = found.offset - standard.mean @ raw + torch.tensor(lean, dtype=torch.float64)
-        if says == "change":
-            raw[self.place_of_last()] += self.target.scale
-            self.low[self.place_of_last()], self.high[self.place_of_last()] = -FARTHEST, FARTHEST
-            bias += self.target.shift
-        self.weight.copy_(raw.T)
-        self.bias.copy_(bias)
+        found, says = self._solve(replace(data, train=train), lean)
         told = {"features": self.features.size, "windows": len(train), "strength": found.strength, "says": says}
         grown = self.grow(data.train, data, trees=target.whole or self._known(data))
         if grown:
@@ -118,6 +105,40 @@ class Wide(Under):
         return self._sure(
             (self._left_out(found, data, told, lean) + torch.tensor(lean)).float()[:, :, None], told, data
         )
+
+    def _solve(self, data: Fitting, lean: Sequence[float]) -> tuple[Solved, str]:
+        """Take the map of least loss; returns it, of standardised features, and what it says."""
+        target, train = self.target, data.train
+        self.features.fit(train)
+        said = ("level", "change") if target.kind == "value" and target.channel is not None else ("level",)
+        sums = Sums.over(train, torch.cat([self._more_than(says, train) for says in said], dim=1), self.features)
+        self.low.copy_(sums.low)
+        self.high.copy_(sums.high)
+        standard = sums.standard()
+        found, says = self._choose(said, data, standard)
+        raw = found.weight / standard.scale[:, None]
+        bias = found.offset - standard.mean @ raw + torch.tensor(lean, dtype=torch.float64)
+        if says == "change":
+            raw[self.place_of_last()] += target.scale
+            self.low[self.place_of_last()], self.high[self.place_of_last()] = -FARTHEST, FARTHEST
+            bias += target.shift
+        self.weight.copy_(raw.T)
+        self.bias.copy_(bias)
+        return found, says
+
+    @torch.no_grad()
+    def again(self, train: Labelled, data: Fitting, lean: Sequence[float], share: float) -> None:
+        """Fit once more to all of these things, and take `share` of the map; what trees count for stays.
+
+        The strength of the map is that of least loss where each thing is left out.
+        """
+        some = train.sample(max(CELLS // self.features.size, 1), data.seed, "closed form under the net")
+        self._solve(replace(data, train=some, val=train.part(np.arange(1))), lean)
+        self.weight *= share
+        self.bias.copy_(share * self.bias + (1 - share) * torch.tensor(lean, device=self.bias.device))
+        for part in (self.trees, self.boosted):
+            if part is not None and part.weight:
+                part.again(train, data)
 
     def _known(self, data: Fitting) -> bool:
         """Whether there are windows enough to weigh trees by: of values of validation, of labels of training."""
