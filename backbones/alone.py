@@ -20,7 +20,7 @@ from torch import nn
 from backbones.wide import Wide
 
 # Of a closed form: a share of these is one of it.
-LINEAR = ("weight", "bias", "trees.weight", "boosted.weight", "persistence.weight")
+LINEAR = ("weight", "bias", "trees.weight", "bagged.weight", "boosted.weight", "slow.weight", "persistence.weight")
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of what is said on the closed form; of equals the first
 
 

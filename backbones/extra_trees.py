@@ -1,5 +1,7 @@
 """Extremely randomised trees (Geurts et al. 2006) on the window and its summaries, by scikit-learn, kept as tensors.
 
+Or, `bagged`, a random forest (Breiman 2001): each tree on a draw of the windows, each node at the best threshold.
+
 A leaf says the mean target of its windows, the forest the mean of its trees. Probabilities are mixed with the base rate
 by 1 / (n + 2): a few unanimous leaves are no proof. Finetuning grows another forest on the new windows, and the two
 are weighed by their windows.
@@ -21,6 +23,7 @@ HYPER = {
     "leaf": {"default": 0, "min": 0, "max": 100000, "help": "windows in a leaf, at least; 0: 3, of labels of many 10"},
     "share": {"default": 0.3, "min": 0.01, "max": 1.0, "help": "share of the features tried at each node"},
     "summaries": {"default": True, "help": "see the summaries of the window beside its steps"},
+    "bagged": {"default": False, "help": "a random forest: trees on draws of the windows, with the best thresholds"},
     "steps": {"default": 0, "min": 0, "max": 1000000, "help": "see the last steps of the window alone; 0: all"},
 }
 SPACE = {
@@ -61,6 +64,13 @@ class ExtraTrees(ForestBackbone):
     def learn(self, train: Labelled) -> None:
         """Learn the channels' minima."""
         self.features.fit(train)
+
+    def makers(self) -> tuple[Any, Any]:
+        from sklearn import ensemble
+
+        if self.hyper.bagged:
+            return ensemble.RandomForestClassifier, ensemble.RandomForestRegressor
+        return super().makers()
 
     def settings(self, windows: int) -> dict[str, Any]:
         """scikit-learn's settings."""

@@ -38,6 +38,12 @@ class ForestBackbone(Described):
         self.forest = Forest(self.outputs)
         self.register_buffer("seen", torch.zeros((), dtype=torch.float64))  # windows that the forest was grown on
 
+    def makers(self) -> tuple[Any, Any]:
+        """scikit-learn's classifier and regressor."""
+        from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+        return ExtraTreesClassifier, ExtraTreesRegressor
+
     @abstractmethod
     def settings(self, windows: int) -> dict[str, Any]:
         """scikit-learn's settings for so many windows; a criterion must suit the kind of target."""
@@ -87,17 +93,16 @@ class ForestBackbone(Described):
         self, table: np.ndarray, y: torch.Tensor, seed: int, settings: Mapping[str, Any], weight: np.ndarray | None
     ) -> tuple[Any, Callable[[np.ndarray], np.ndarray]]:
         """A fitted forest, and what turns its leaves' values [nodes, outputs, classes] into [nodes, K]."""
-        from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
-
+        classifier, regressor = self.makers()
         common = {"random_state": seed, "n_jobs": torch.get_num_threads(), **settings}
         truth = y.numpy()
         given = truth[:, 0] if truth.shape[1] == 1 else truth
         if self.target.kind == "value":
-            return ExtraTreesRegressor(**common).fit(table, given, weight), _means
+            return regressor(**common).fit(table, given, weight), _means
         if self.target.kind == "class":
-            model = ExtraTreesClassifier(**common).fit(table, classes_of(y), weight)
+            model = classifier(**common).fit(table, classes_of(y), weight)
             return model, lambda said: _spread(said[:, 0], model.classes_.astype(int), truth.shape[1])
-        model = ExtraTreesClassifier(**common).fit(table, given.astype(int), weight)
+        model = classifier(**common).fit(table, given.astype(int), weight)
         sides = [np.unique(truth[:, k]).astype(int) for k in range(truth.shape[1])]
         return model, lambda said: np.stack([_spread(said[:, k], side, 2)[:, 1] for k, side in enumerate(sides)], 1)
 

@@ -28,10 +28,12 @@ from backbones.weighing import by_loss, comparable, folds, greedy, learnable, po
 
 # Of whole series, of windows, and of rows of a few numbers, each of which may be another quantity: the backbone, how
 # many trees, and what is not its default.
+# The second of things, which are trees on draws of them: another kind errs elsewhere.
 KINDS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "series": ("quant", 200, {}),
     "windows": ("extra_trees", 100, {}),
     "rows": ("extra_trees", 100, {"summaries": False, "share": 1.0}),
+    "bagged": ("extra_trees", 100, {"summaries": False, "share": 0.4, "bagged": True}),
 }
 SHARES = (0.3, 0.1)  # of the features tried at each node of windows: the smaller before windows are left out
 FOLDS = 5
@@ -42,6 +44,7 @@ MOST_CELLS = {True: 50_000_000, False: 16_000_000}  # numbers of the table of fe
 MOST_NUMBERS = {True: 4_000_000, False: 2_000_000}  # in the leaves of whole series, about; in the nodes of windows
 OF_NODE = 4  # numbers, beside its values
 SECONDS = {True: 40.0, False: 15.0}  # CPU-seconds of all trees, about
+BAGGED_LEAF = 3  # things in a leaf of labels, at least, of trees on draws
 FEW = 50  # trees that are grown where they take longer
 
 
@@ -65,9 +68,11 @@ class Grown(nn.Module):
 
     weight: torch.Tensor
 
-    def __init__(self, target: TargetSpec, channels: int, length: int, *, rows: bool = False) -> None:
+    def __init__(
+        self, target: TargetSpec, channels: int, length: int, *, rows: bool = False, bagged: bool = False
+    ) -> None:
         super().__init__()
-        self.kind = "rows" if rows else "series" if target.whole else "windows"
+        self.kind = "bagged" if bagged else "rows" if rows else "series" if target.whole else "windows"
         self.target, self.sizes = target, InputSpec(channels=channels, length=length, target=target)
         self.forest = self._blank(self._trees, 1)
         self.forest.forest = Planted(target.outputs)
@@ -155,7 +160,8 @@ class Grown(nn.Module):
     def _leaf(self, windows: int, trees: int) -> int:
         """The least windows of a leaf, so that the leaves are not too many; 0: what is usual."""
         if self.target.whole:
-            return 1 + 2 * windows * trees * self.target.outputs // MOST_NUMBERS[True]
+            least = BAGGED_LEAF if self.kind == "bagged" and self.target.kind != "value" else 1
+            return max(least, 1 + 2 * windows * trees * self.target.outputs // MOST_NUMBERS[True])
         leaf = math.ceil(2 * windows * trees * (OF_NODE + self.target.outputs) / MOST_NUMBERS[False])
         return leaf if leaf > usual_leaf(self.target.kind, windows) else 0
 

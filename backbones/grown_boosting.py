@@ -25,9 +25,17 @@ if TYPE_CHECKING:
     from backbones.boosted import Booster, Grown, Table
 
 RATE, L2 = 0.15, 1.0
-MOST, FEWEST = 150, 40  # iterations that there is time for
+# In smaller steps: of values by squared errors, which take other means than absolute ones and less time for a tree; of
+# labels and classes by trees of few leaves, which are nearer to sums of single columns.
+SLOW: dict[str, dict[str, float]] = {
+    "value": {"learning_rate": 0.06, "max_leaf_nodes": 15, "l2_regularization": 5.0, "max_features": 0.5},
+    "label": {"learning_rate": 0.1, "max_leaf_nodes": 5, "l2_regularization": 1.0, "max_features": 0.5},
+}
+SLOW["class"] = SLOW["label"]
+MOST, MOST_SLOW, FEWEST = 150, 300, 40  # iterations that there is time for
 LEAST_TREES = 2  # one tree is what is there before any are grown
 FEWEST_WINDOWS = 100  # with fewer, they say what a constant says
+FEWEST_SLOW = 500  # things of labels and classes; of fewer, more that is boosted only takes weight from trees
 SMALL, SMALL_LEAVES, LEAVES = 2000, 15, 31  # windows below which a tree has so many leaves, and else
 LEAST, LEAF, PARTS = 5, 20, 200  # windows of a leaf: n / PARTS, between these
 WIDE, SHARE = 32, 0.4  # features up to which each node tries all; of more, this share
@@ -45,16 +53,24 @@ class Boosted(nn.Module):
     rows : see the numbers of a row as they are.
     aged : see older steps as means of ever more, which are a third of the features, as good, and leave time for more
         windows.
+    slow : boost in smaller steps, to stand beside others.
     """
 
     weight: torch.Tensor
     base: torch.Tensor
 
     def __init__(
-        self, target: TargetSpec, channels: int, length: int, *, rows: bool = False, aged: bool = False
+        self,
+        target: TargetSpec,
+        channels: int,
+        length: int,
+        *,
+        rows: bool = False,
+        aged: bool = False,
+        slow: bool = False,
     ) -> None:
         super().__init__()
-        self.target = target
+        self.target, self.slow = target, slow
         self.features = WindowFeatures(channels, length, summaries=not rows, aged=aged)
         self.forest = Planted(target.outputs)
         self.register_buffer("base", torch.zeros(target.outputs))
@@ -72,7 +88,8 @@ class Boosted(nn.Module):
 
     def suits(self, windows: int) -> bool:
         """Whether so many windows are enough, and their features and outputs not too many."""
-        return windows >= FEWEST_WINDOWS and self._iterations(min(windows, SAMPLES[0])) >= FEWEST
+        least = FEWEST_SLOW if self.slow and self.target.kind != "value" else FEWEST_WINDOWS
+        return windows >= least and self._iterations(min(windows, SAMPLES[0])) >= FEWEST
 
     @torch.no_grad()
     def grow(self, train: Labelled, data: Fitting) -> tuple[torch.Tensor, float]:
@@ -116,7 +133,8 @@ class Boosted(nn.Module):
         from backbones.boosted import Booster
 
         settings = self._settings(windows, data.seed)
-        return Booster(self.target.kind, data.loss, settings | ({"max_iter": count} if count else {}), goes_on=False)
+        loss = "mse" if self.slow else data.loss
+        return Booster(self.target.kind, loss, settings | ({"max_iter": count} if count else {}), goes_on=False)
 
     def _rest(self, windows: Labelled) -> torch.Tensor:
         """What trees are to say of windows [n, K]: their targets, or what these are more than the last value."""
@@ -127,22 +145,27 @@ class Boosted(nn.Module):
 
     def _iterations(self, windows: int) -> int:
         """As many as there is time for on so many windows."""
-        size, leaves = self.features.size, SMALL_LEAVES if windows < SMALL else LEAVES
+        size, leaves = self.features.size, self._leaves(windows)
         each = PER_TREE + PER_COLUMN * size * leaves + PER_NUMBER * size * windows * math.log2(leaves)
-        return min(int(SECONDS / (each * FOLDS * self.target.outputs)), MOST)
+        return min(int(SECONDS / (each * FOLDS * self.target.outputs)), MOST_SLOW if self.slow else MOST)
+
+    def _leaves(self, windows: int) -> int:
+        usual = SMALL_LEAVES if windows < SMALL else LEAVES
+        return int(SLOW[self.target.kind]["max_leaf_nodes"]) if self.slow else usual
 
     def _settings(self, windows: int, seed: int) -> dict[str, Any]:
         """Those of scikit-learn."""
-        return {
+        fast = {
             "max_iter": self._iterations(windows),
             "learning_rate": RATE,
-            "max_leaf_nodes": SMALL_LEAVES if windows < SMALL else LEAVES,
+            "max_leaf_nodes": self._leaves(windows),
             "min_samples_leaf": min(max(windows // PARTS, LEAST), LEAF),
             "l2_regularization": L2,
             "max_features": 1.0 if self.features.size <= WIDE else SHARE,
             "early_stopping": False,
             "random_state": seed,
         }
+        return fast | (SLOW[self.target.kind] if self.slow else {})
 
     def _plant(self, grown: Grown, count: int, lean: torch.Tensor) -> None:
         self.forest.plant(grown.planted(count), margin=MARGIN)

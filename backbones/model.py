@@ -50,7 +50,13 @@ class Model(nn.Module):
             each = spec.horizon if spec.head == "pool" else backbone.stride
             self.head = nn.Linear(backbone.dim, spec.outputs * each)
         map_of = Shapes if spec.shapes else Wide
-        beside = {"trees": spec.trees, "boosted": spec.boosted, "rows": spec.rows, "aged": spec.aged}
+        beside = {
+            "trees": spec.trees,
+            "boosted": spec.boosted,
+            "rows": spec.rows,
+            "aged": spec.aged,
+            "second": spec.second,
+        }
         self.wide = None if spec.wide is None else map_of(spec.wide, spec.channels, spec.length, **beside)
         self.alone = None
 

@@ -14,7 +14,7 @@ MOST = 1 << 40  # no number of channels, length or horizon is larger
 MODEL = {"backbone": "text", "channels": "size", "length": "size", "outputs": "size", "horizon": "size", "head": "text"}
 MODEL |= {"args": "table", "ahead": "table?", "pretrained": "table?", "target": "table?", "modalities": "table?"}
 MODEL |= {"part": "text?", "copies": "size?", "wide": "table?", "shapes": "flag?"}
-MODEL |= {"trees": "flag?", "boosted": "flag?", "rows": "flag?", "aged": "flag?"}
+MODEL |= {"trees": "flag?", "boosted": "flag?", "rows": "flag?", "aged": "flag?", "second": "flag?"}
 MOST_COPIES = 64
 FORECAST = {
     "horizon": "size",
@@ -175,6 +175,7 @@ class ModelSpec(InputSpec):
     boosted : boosted trees do (grown_boosting.py).
     rows : these see the numbers of a row as they are.
     aged : boosted trees see older steps as means of ever more.
+    second : another kind of trees, and of boosted ones, stands beside these.
     copies : of the backbone and its head, whose outputs are averaged (copies.py).
     """
 
@@ -189,6 +190,7 @@ class ModelSpec(InputSpec):
     boosted: bool = False
     rows: bool = False
     aged: bool = False
+    second: bool = False
     copies: int = 1
 
     @property
@@ -209,6 +211,7 @@ class ModelSpec(InputSpec):
             "boosted": self.boosted or None,
             "rows": self.rows or None,
             "aged": self.aged or None,
+            "second": self.second or None,
             "copies": self.copies if self.copies > 1 else None,
         }
         return {
@@ -255,6 +258,7 @@ class ModelSpec(InputSpec):
             boosted=bool(plain.get("boosted")),
             rows=bool(plain.get("rows")),
             aged=bool(plain.get("aged")),
+            second=bool(plain.get("second")),
             pretrained=pretrained.get("directory") if members and pretrained else pretrained,
             members=members,
             copies=copies,

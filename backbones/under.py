@@ -35,6 +35,7 @@ class Under(nn.Module):
     boosted : whether boosted trees do (grown_boosting.py).
     rows : whether these trees see the numbers of a row as they are.
     aged : whether boosted trees see older steps as means of ever more.
+    second : whether another kind of trees, and of boosted ones, stands beside these.
     """
 
     weight: torch.Tensor
@@ -53,10 +54,13 @@ class Under(nn.Module):
         boosted: bool = False,
         rows: bool = False,
         aged: bool = False,
+        second: bool = False,
     ) -> None:
         super().__init__()
         self.trees = Grown(target, channels, length, rows=rows) if trees else None
         self.boosted = Boosted(target, channels, length, rows=rows, aged=aged) if boosted else None
+        self.bagged = Grown(target, channels, length, bagged=True) if second else None
+        self.slow = Boosted(target, channels, length, rows=rows, aged=aged, slow=True) if second else None
         self.persistence = Transitions(target) if target.cuts else None
         self.target, self.channels, self.length = target, channels, length
         self.register_buffer("weight", torch.zeros(target.outputs, size))
@@ -98,8 +102,9 @@ class Under(nn.Module):
     @property
     def beside(self) -> dict[str, Grown | Boosted | Transitions]:
         """What stands beside the map, by name."""
-        every = (("trees", self.trees), ("boosted", self.boosted), ("persistence", self.persistence))
-        return {name: part for name, part in every if part is not None}
+        forests = {"trees": self.trees, "bagged": self.bagged, "boosted": self.boosted, "slow": self.slow}
+        every = {**forests, "persistence": self.persistence}
+        return {name: part for name, part in every.items() if part is not None}
 
     def grow(self, train: Labelled, data: Fitting, *, trees: bool = True) -> dict[str, tuple[torch.Tensor, float]]:
         """Grow what suits so many windows; see Grown.grow. Without `trees` none are grown."""

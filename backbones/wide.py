@@ -64,6 +64,7 @@ def asked_of_map(backbone: str, target: TargetSpec | None, channels: int, length
         return {}
     rows = target.of_rows(channels * length)
     beside = {"trees": True, "boosted": rows or not target.whole, "rows": rows, "aged": not target.whole}
+    beside["second"] = target.things
     return {"wide": target, "shapes": shapes, **beside}
 
 
@@ -136,7 +137,7 @@ class Wide(Under):
         self._solve(replace(data, train=some, val=train.part(np.arange(1))), lean)
         self.weight *= share
         self.bias.copy_(share * self.bias + (1 - share) * torch.tensor(lean, device=self.bias.device))
-        for part in (self.trees, self.boosted):
+        for part in (self.trees, self.bagged, self.boosted, self.slow):
             if part is not None and part.weight:
                 part.again(train, data)
 
