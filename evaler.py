@@ -36,6 +36,13 @@ from windows import Index, Windows
 
 log = logging.getLogger("tsrun")
 Known = dict[int, tuple[Index, torch.Tensor]]  # outputs by an index' id, which holds while the index is kept
+SELECTION = {  # what the figures of a part are worth
+    "train": "training windows",
+    "val": "val-selected",
+    "test": "chosen on val, test scored once",
+    "all": "includes training windows",
+}
+LEARNED = "fitted on train and val"  # those of validation, where a model has learned from it too
 
 
 # --- predictions -----------------------------------------------------------------------------------------------------

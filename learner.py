@@ -24,7 +24,7 @@ from backbones.standing import Standing
 from checkpoint import Checkpoint
 from dataset import DeviceData, RunData
 from errors import UsageError
-from evaler import Case, Evaluator, Judge, Known, References, calibrated, chosen
+from evaler import LEARNED, SELECTION, Case, Evaluator, Judge, Known, References, calibrated, chosen
 from explaining.importance import explain
 from finetune import choose_parameters, modules_of, trains_in_epochs
 from hardware import Precision, peak_memory
@@ -33,7 +33,7 @@ from rundir import Listener, tensorboard_writer
 from scaler import Scaler
 from solving.closed import ClosedForm, solved
 from sources import levels, things
-from splits import LEARNED, NAMES, SELECTION, Split
+from splits import NAMES, Split
 from tasks.base import Task
 from tasks.predictions import Predictions, Tried
 from telling.sizes import describe_split, label_means, sizes_of

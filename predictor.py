@@ -19,7 +19,7 @@ import splits
 from checkpoint import Checkpoint
 from dataset import DeviceData, RunData
 from errors import CheckpointError, DataError, UsageError
-from evaler import Case, Evaluator, Judge, References
+from evaler import LEARNED, SELECTION, Case, Evaluator, Judge, References
 from explaining.importance import explain
 from hardware import Precision, Runner, compile_model
 from scaler import Scaler, far_warning
@@ -114,7 +114,7 @@ class Inference:
             return "trained on all of these windows: no score"
         if not self.known_files:
             return "includes files of training" if self.some_known else "files that were no part of training"
-        return splits.LEARNED if self.split in (self.start.learned or ()) else splits.SELECTION[self.split]
+        return LEARNED if self.split in (self.start.learned or ()) else SELECTION[self.split]
 
     def _far(self) -> list[str]:
         """A warning where the inputs are far from those of training; all of them, scored or not."""

@@ -19,13 +19,6 @@ from windows import Index
 
 log = logging.getLogger("tsrun")
 NAMES = ("train", "val", "test")
-SELECTION = {  # what the figures of a part are worth
-    "train": "training windows",
-    "val": "val-selected",
-    "test": "chosen on val, test scored once",
-    "all": "includes training windows",
-}
-LEARNED = "fitted on train and val"  # those of validation, where a model has learned from it too
 FEW = 5  # rows that a message names
 FEW_WINDOWS = 8  # a part with fewer is sized in whole horizons
 
