@@ -48,6 +48,7 @@ from readers.parted import (
     is_day_of_year,
     is_interval,
     is_part,
+    is_whole_year,
     of_day,
     times_of_day,
     whole_years,
@@ -135,8 +136,7 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     """
     dialect = dialect_of(path, asked)
     lines = first_lines(path)[0]
-    rows = rows_of(lines, dialect)
-    rows = _without_odd(rows)
+    rows = _without_odd(rows_of(lines, dialect))
     if len(rows) <= LEAST:
         return None
     names = [name or str(number) for number, name in enumerate(numbered(rows[0]), 1)]
@@ -171,7 +171,7 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
 def _without_odd(rows: list[list[str]]) -> list[list[str]]:
     """The first lines of a table without those that reading leaves out: of a date that stands for none, and with words
     where others have times."""
-    real = [row for row in rows if not any(map(is_unreal, row))]
+    real = [row for row in rows if not any(map(is_unreal, row)) and not is_whole_year(row)]
     rows = real if len(real) * 2 > len(rows) else rows
     for column in range(len(rows[1]) if len(rows) > LEAST else 0):
         some = (rows[1], rows[len(rows) // 2])  # one of which may be a total

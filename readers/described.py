@@ -19,6 +19,7 @@ from readers.fitting import QUOTED
 from readers.growing import is_step_word
 from readers.guess import is_time, is_time_word
 from readers.heads import plain_dates
+from readers.once import NOTE, filled, stands_once
 from readers.paths import abridge
 from readers.pieces import Pieces
 from readers.written import YEAR
@@ -68,6 +69,8 @@ def described(text: io.BufferedReader) -> TableText | None:
             return made(_joined(text, rows, sep), "three lines of names are taken as one")
         if found := _layout(rows):
             return _with_ids(text, sep, *found)
+        if stands_once(rows):
+            return made(filled(iter(text.readline, b""), sep.encode()), NOTE.format(rows[0][0]))
         if _has_one_more(rows):
             note = f"{rows[0][-1]!r}, the last of the names, has no column and is left out"
             return made(_with_names(text, rows[0][:-1], sep), note)

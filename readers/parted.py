@@ -29,7 +29,8 @@ _HOUR = re.compile(r"\d{1,2}")
 _HOURS = re.compile(r"(\d{1,2})\s*[-\N{EN DASH}]\s*\d{1,2}")
 _HHMM = re.compile(r"([01]\d|2[0-4])([0-5]\d)(?: ?UTC| ?GMT|Z|([0-5]\d))?")
 _YEAR = re.compile(YEAR)
-WHOLE_YEARS = ("M13", "Q05", "S03")  # the codes of means of years beside those of their parts
+# The codes of means of years beside those of their parts, and words in place of a month.
+WHOLE_YEARS = ("M13", "Q05", "S03", "Total", "TOTAL", "total", "Annual", "ANNUAL", "annual", "Year", "Average", "Mean")
 _CODE = re.compile(r"M(?:0[1-9]|1[0-3])|Q0[1-5]|S0[1-3]")
 
 
@@ -53,6 +54,16 @@ def is_code(cell: str) -> bool:
     cell : its text.
     """
     return bool(_CODE.fullmatch(cell))
+
+
+def is_whole_year(row: Sequence[str]) -> bool:
+    """Whether a line begins with a year and a word for all of it, as its total does among those of its months.
+
+    Parameters
+    ----------
+    row : its cells.
+    """
+    return len(row) > 1 and bool(_YEAR.fullmatch(row[0])) and row[1] in WHOLE_YEARS
 
 
 def is_part(name: str, cells: Sequence[str]) -> str:
