@@ -175,14 +175,14 @@ class Learner:
         self.progress = self.train() if self.in_epochs else self._solve()
         tested = self.scored_split() == "test"
         if tested:
-            self._settle()
+            self._fit_again()
         with self.run_data.timed("evaluate"):
             evaluator = self._scored()
             if not self.together.first:
                 return {}
             judge, content = self._judge(run, evaluator)
         if not tested:  # what is learned from validation is not judged on it
-            self._settle()
+            self._fit_again()
         self._describe(judge, argv)
         return content
 
@@ -316,12 +316,12 @@ class Learner:
             for each in states if same else (kind,):
                 self._save(each, weights, training if each == "last" else None)
 
-    def _settle(self) -> None:
+    def _fit_again(self) -> None:
         """Fit the closed form under a net to validation too, where that suits, and keep it with the best weights."""
-        if self.standing is None or not self.standing.settles or self.config.refit:
+        if self.standing is None or not self.standing.fits_again or self.config.refit:
             return
         with self.run_data.timed("closed form"):
-            self.standing.settle()
+            self.standing.fit_again()
         self.settled = True
         log.info("the closed form under the net was fitted again, to training and validation")
         self._save("best", clone_state(self.model), None)

@@ -174,7 +174,7 @@ class Standing:
         The same weights as those of the one model, of which it has the best.
         """
         self.learned = learned.get("last", {})
-        if self.settles:
+        if self.fits_again:
             self.told["fitted_to"] = "training and validation"  # in the end
         if self.model.alone is not None:
             self.told["on_closed_form"] = float(learned["best"]["alone.share"])
@@ -190,12 +190,12 @@ class Standing:
         return kept
 
     @property
-    def settles(self) -> bool:
+    def fits_again(self) -> bool:
         """Whether the closed form is fitted again to validation too, once all is chosen: to things, any of which might
         have been one of training."""
         return self.wide.target.things and self.fixed is None and bool(self.solved or self.aside)
 
-    def settle(self) -> None:
+    def fit_again(self) -> None:
         """Fit it so; the net that is joined with it, and how much each part counts, stay."""
         assert isinstance(self.wide, Wide)
         self.wide.load_state_dict(self.solved or self.aside)

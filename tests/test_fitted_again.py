@@ -54,7 +54,7 @@ def test_the_map_is_that_of_all_things_and_counts_for_as_much():
     stands, train, val = standing("value", net=1.0, share=1.0)
     of = stands.told["of"]
     before = {name: float(part.weight) for name, part in stands.wide.beside.items()}
-    stands.settle()
+    stands.fit_again()
     whole = joined(train, val)
     x, y = table(whole), whole.y[:, 0].numpy()
     weight = stands.wide.weight[0].double().numpy() / of["map"]
@@ -73,7 +73,7 @@ def test_trees_know_by_heart_what_they_were_grown_on_and_their_number_stays():
     wide = stands.wide
     counts = [len(part.root) for part in (wide.boosted.forest, wide.slow.forest, wide.trees.forest.forest)]
     error = (outputs_on(val, wide.trees.answer) - val.y).abs().mean()
-    stands.settle()
+    stands.fit_again()
     assert counts == [len(part.root) for part in (wide.boosted.forest, wide.slow.forest, wide.trees.forest.forest)]
     assert (outputs_on(val, wide.trees.answer) - val.y).abs().mean() < 1e-3 * error  # a leaf holds one thing
 
@@ -81,8 +81,8 @@ def test_trees_know_by_heart_what_they_were_grown_on_and_their_number_stays():
 @pytest.mark.parametrize(("net", "share"), [(0.0, 0.5), (0.4, 0.5), (1.0, 0.25)])
 def test_it_is_taken_as_far_as_the_first_one_was(net, share):
     whole, part = (standing("label", net=n, share=s)[0] for n, s in ((1.0, 1.0), (net, share)))
-    whole.settle()
-    part.settle()
+    whole.fit_again()
+    part.fit_again()
     taken = net * share + 1 - net  # of the net's model its share, of the closed form alone the rest
     x = things(20, 2).read(torch.arange(20))
     assert torch.allclose(part.wide(x), taken * whole.wide(x), atol=1e-5)
@@ -90,11 +90,11 @@ def test_it_is_taken_as_far_as_the_first_one_was(net, share):
 
 def test_windows_and_what_was_chosen_before_stay_as_they_are():
     stands = standing("value", net=1.0, share=1.0)[0]
-    assert stands.settles
+    assert stands.fits_again
     stands.fixed = stands.told
-    assert not stands.settles  # trained on everything already
+    assert not stands.fits_again  # trained on everything already
     stands.fixed, stands.wide.target = None, replace(THINGS, things=False)
-    assert not stands.settles
+    assert not stands.fits_again
 
 
 @pytest.mark.grows
