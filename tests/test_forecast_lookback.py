@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from backbones.period import period_of_pieces
 from tasks.forecast.lookback import look_back
 
 from .runs import go, good, strict
@@ -35,6 +36,46 @@ def test_without_a_period_backtests_choose():
     walk = np.cumsum(np.random.default_rng(1).normal(size=500))
     length, why = look_back([walk[None]], 500, 10, ())
     assert length in (10, 20, 40, 80) and "backtests" in why
+
+
+def wandering(n: int, period: float, seed: int) -> np.ndarray:
+    """A cycle whose pace and height wander, as those of sunspots do, in noise: no line in a spectrum."""
+    memory, (draw, noise) = 0.985, np.random.default_rng(seed).normal(size=(2, n))
+    y = np.zeros(n)
+    for step in range(2, n):
+        y[step] = 2 * memory * np.cos(2 * np.pi / period) * y[step - 1] - memory**2 * y[step - 2] + draw[step]
+    return y + 5 * noise
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_year_that_does_not_show_is_tried_beside_longer_and_shorter_look_backs(seed):
+    """Months with a cycle of about eleven years: three calendar years see a third of it."""
+    cycle = wandering(2000, 132, seed)
+    assert period_of_pieces([cycle[None]], None, (12,)) == 1
+    length, why = look_back([cycle[None]], 2000, 36, (12,))
+    assert length > 36 and "backtests" in why
+    walk = np.cumsum(np.random.default_rng(3).normal(size=2000))
+    assert look_back([walk[None]], 2000, 36, (12,))[0] in (36, 72, 144, 288, 666)
+
+
+def test_a_short_cycle_is_no_look_back_for_a_long_horizon():
+    """What alternates from step to step says little of the next 48 where it also goes back to its mean in a hundred."""
+    draw = np.random.default_rng(5).normal(size=3000)
+    slow = np.zeros(3000)
+    for step in range(1, 3000):
+        slow[step] = 0.97 * slow[step - 1] + draw[step]
+    y = slow + 4.0 * (np.arange(3000) % 2)
+    assert period_of_pieces([y[None]]) == 2
+    length, why = look_back([y[None]], 3000, 48, ())
+    assert length >= 48 and "backtests" in why
+    assert look_back([y[None]], 3000, 6, ())[0] == 6
+
+
+def test_of_many_series_some_are_asked_and_those_without_a_value_are_none(recwarn):
+    rows = [np.cumsum(np.random.default_rng(seed).normal(size=200))[None] for seed in range(200)]
+    rows[0], rows[-1] = np.full((1, 200), np.nan), np.full((1, 200), np.nan)
+    length, why = look_back(rows, 200, 5, ())
+    assert 5 <= length <= 66 and "backtests" in why and not recwarn.list
 
 
 def test_the_choice_is_told_and_kept_by_the_checkpoint(tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 import windows
 from backbones import ForecastSpec, Hyper, InputSpec, backbone_class
 from backbones.period import period_of_pieces
+from backbones.seasonality import some
 from config import RunConfig
 from data import Series
 from errors import DataError
@@ -26,6 +27,7 @@ MOST = 720  # steps
 LEAST = 8  # horizons in a series, with fewer of which one that was not given is shortened: one test window is chance
 SHARE, PART = 2, 6  # of the horizon, and of the series, that it then is: the shorter one
 FACTORS = (1, 2, 4, 8)  # horizons, look-backs to try where there is no season
+ASKED = 64  # series, and channels of them, that such are tried on, spread evenly over all
 
 
 def settings(targets: Targets, series: Series, config: RunConfig, horizon: int) -> dict[str, Any]:
@@ -107,24 +109,28 @@ def look_back(
     """
     most = max(min(room - horizon - min(horizon, FEW_WINDOWS) + 1, longest), 1)
     period = period_of_pieces(pieces, None, calendar)
-    seasons = [period] if period > 1 else []
-    seasons += [cycle for cycle in calendar if cycle > period and LONG * cycle <= room]
-    for season in reversed(seasons):
+    longer = [cycle for cycle in calendar if cycle > period and LONG * cycle <= room]
+    for season in reversed([period, *longer] if period > 1 else []):
         for count in PERIODS:
-            if count * season <= most:
+            if horizon <= count * season <= most:
                 many = f"{count} periods" if count > 1 else "a period"
                 return count * season, f"{many} of {season} steps"
-    return _preferred(pieces, most, horizon, room)
+    return _preferred(pieces, most, horizon, room, [PERIODS[0] * cycle for cycle in (period, *longer) if cycle > 1])
 
 
-def _preferred(pieces: Sequence[np.ndarray], most: int, horizon: int, room: int) -> tuple[int, str]:
+def _preferred(
+    pieces: Sequence[np.ndarray], most: int, horizon: int, room: int, others: Sequence[int]
+) -> tuple[int, str]:
     """The look-back up to `most`, and a third of the `room`, with which a ridge regression errs least on the last fifth
-    of training.
+    of training: of some horizons, `others`, and the longest.
     """
     most = max(min(most, room // 3), 1)
-    sizes = sorted({min(factor * horizon, most) for factor in FACTORS})
-    some = [piece for piece in pieces if not np.isnan(piece).all()]
-    kept = [np.nan_to_num((piece - np.nanmean(piece)) / (np.nanstd(piece) or 1)) for piece in some]
+    sizes = sorted({min(size, most) for size in (*(factor * horizon for factor in FACTORS), *others, most)})
+    asked = some(pieces, ASKED)
+    count = max(ASKED // max(len(asked), 1), 1)
+    few = [np.stack(some(list(piece), count)) for piece in asked if len(piece)]
+    known = [piece for piece in few if not np.isnan(piece).all()]
+    kept = [np.nan_to_num((piece - np.nanmean(piece)) / (np.nanstd(piece) or 1)) for piece in known]
     longest, found = sizes[-1], sizes[0]
     targets = tuple(range(len(kept[0]))) if kept else ()
     spec = InputSpec(channels=len(targets), length=longest, forecast=ForecastSpec(horizon, targets))
