@@ -126,7 +126,7 @@ def test_a_wide_file_is_written_as_it_is_parsed(tmp_path, monkeypatch, policy, l
         text[80][30:] = ["", "", ""]
     path = tmp_path / "a.csv"
     path.write_text("".join(",".join(row) + "\n" for row in text))
-    monkeypatch.setattr(tables, "_Rows", few(tables._Rows))
+    monkeypatch.setattr(tables, "Rows", few(tables.Rows))
     found, expected = (read_wide([path], nan=policy, memory=memory) for memory in (SMALL, ""))
     assert mapped.is_mapped(found.values) and not mapped.is_mapped(expected.values)
     assert (
