@@ -166,12 +166,14 @@ def chosen(evaluator: Evaluator, names: Sequence[str], val: Predictions | None, 
 
     A validation of a season, or of an easy time, says too little of another; None for the task's defaults.
     """
-    data = evaluator.device_data
-    choose = partial(data.task.choose_thresholds, names=names, eval_context=data.eval_context(names))
+    task, context = evaluator.device_data.task, evaluator.device_data.eval_context(names)
+    choose = partial(task.choose_thresholds, names=names, eval_context=context)
     if val is None or tried is None:
         return choose(val)
     by_tests = choose(evaluator.give(tried.windows, tried.outputs)) | {"chosen_on": "backtests"}
-    return by_tests if tried.alone else max(choose(val), by_tests, key=data.task.width)
+    if tried.alone:
+        return by_tests
+    return max(choose(val), by_tests, key=lambda each: task.width(each, context, val.index))
 
 
 def calibrated(

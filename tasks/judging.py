@@ -86,8 +86,8 @@ class Judging(ABC):
         Plain values and tensors by name; lists have one value for each of the K outputs.
         """
 
-    def width(self, calibration: Mapping[str, Any]) -> float:
-        """How much is left open by what `choose_thresholds` gave: of several the widest is kept."""
+    def width(self, calibration: Mapping[str, Any], eval_context: EvalContext, index: Index) -> float:
+        """How much is left open at windows by what `choose_thresholds` gave: of several the widest is kept."""
         return 0.0
 
     def recalibrated(self, calibration: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -14,10 +16,11 @@ import tasks
 from config import RunConfig
 from data import Series
 from dataset import DeviceData
-from evaler import Evaluator, References, predict
+from evaler import Evaluator, References, chosen, predict
 from hardware import Precision
 from scaler import Scaler
 from tasks import references
+from tasks.predictions import Tried
 from windows import Index
 
 from .runs import good, strict
@@ -87,6 +90,27 @@ def test_references_are_what_their_names_say():
     model = tasks.build("classify", OPTIONS).estimator(777).fit(x["train"], target)
     expected = average_precision_score(y, model.predict_proba(x["val"])[:, 1].astype(np.float32))
     assert found["gradient_boosting"]["pr_auc"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("val", "tests", "alone", "expected"), [(3.0, 2.0, False, 3.0), (2.0, 3.0, False, 3.0), (3.0, 2.0, True, 2.0)]
+)
+def test_the_wider_of_two_margins_is_kept_but_where_validation_is_short(val, tests, alone, expected):
+    class Task:
+        def choose_thresholds(self, part, names, eval_context):
+            return {} if part is None else {"margin": part.index, "chosen_on": "val"}
+
+        def width(self, calibration, eval_context, index):
+            assert index == val  # both are compared at the windows of validation
+            return calibration["margin"]
+
+    data = SimpleNamespace(task=Task(), eval_context=lambda names: None)
+    evaluator = SimpleNamespace(device_data=data, give=lambda index, outputs: SimpleNamespace(index=index))
+    tried = Tried(tests, torch.zeros(1), alone)
+    found = chosen(evaluator, ["y"], SimpleNamespace(index=val), tried)
+    assert found == {"margin": expected, "chosen_on": "val" if expected == val else "backtests"}
+    assert chosen(evaluator, ["y"], SimpleNamespace(index=val), None)["margin"] == val
+    assert chosen(evaluator, ["y"], None, tried) == {}
 
 
 def test_gradient_boosting_learns_from_a_few_windows():

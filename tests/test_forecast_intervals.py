@@ -19,6 +19,7 @@ from tasks.forecast.intervals import (
     calibrated,
     chosen,
     crps,
+    width,
     without_breaks,
 )
 from tasks.forecast.levels import Levels
@@ -35,6 +36,13 @@ def test_margins_of_few_windows_grow_with_the_step_and_have_the_tails_of_a_t():
     assert flat[-1] / flat[0] == pytest.approx(
         8 ** (0.35 / 4), rel=1e-5
     )  # of three windows, a quarter of the usual growth
+
+
+def test_how_wide_margins_are_depends_on_the_windows_that_they_are_for():
+    """Margins of 2 and 6 that are for series of twice the size are those of 1 and 3."""
+    calibration = {"margin": torch.tensor([[1.0, 3.0], [2.0, 2.0]])}
+    assert width(calibration, None) == 2 and width({}, None) == 0
+    assert width(calibration, np.array([[2.0, 1.0], [4.0, 1.0]])) == np.mean([4, 2, 8, 2])
 
 
 def test_margins_of_a_step_that_no_window_knows(recwarn):

@@ -47,6 +47,14 @@ def chosen(
     return found | {"windows": len(val.pred), "independent_windows": round(independent, 1)} | reference
 
 
+def width(calibration: Mapping[str, Any], size: np.ndarray | None) -> float:
+    """The mean margin of a calibration for windows whose series are of `size` [n, K] beside its usual one; None: 1."""
+    if "margin" not in calibration:
+        return 0.0
+    margin: np.ndarray = calibration["margin"].numpy().mean(axis=1)
+    return float(np.mean(margin if size is None else margin * size))
+
+
 def calibrated(
     scores: Scores, coverages: Sequence[float], when: np.ndarray, rows: np.ndarray | None = None
 ) -> tuple[torch.Tensor, float]:

@@ -367,9 +367,9 @@ class Forecast(Task):
         alike = not any(how["power"]) and eval_context.series.n_rows == 1
         return intervals.chosen(val, self.levels, self.coverage, names, at, alike) | how
 
-    def width(self, calibration: Mapping[str, Any]) -> float:
-        """The mean margin: a part whose intervals are narrower was an easier time."""
-        return float(calibration["margin"].mean()) if "margin" in calibration else 0.0
+    def width(self, calibration: Mapping[str, Any], eval_context: EvalContext, index: Index) -> float:
+        """The mean margin at windows: a part that gives narrower ones was an easier time."""
+        return intervals.width(calibration, self._sizes(eval_context, calibration, index))
 
     def _scales(self, eval_context: EvalContext) -> np.ndarray:
         """The scale of each series and channel, [N, K]."""
