@@ -225,9 +225,11 @@ def _layout(rows: Sequence[Sequence[str]]) -> tuple[int, int, int] | None:
     for at, row in enumerate(rows[: MOST_ABOVE + 1]):
         names = list(row[:-1]) if row and not row[-1] else list(row)
         first = next((k for k, name in enumerate(names[: MOST_WORDS + 1]) if _is_step(name) or is_dated(name)), 0)
+        if not 0 < first <= MOST_WORDS:
+            continue
         end = _end(names, first)
         steps = [names[k] for k in _unflagged(names[:end], first)]
-        if not 0 < first <= MOST_WORDS or len(steps) < LEAST_STEPS or len({*steps}) < len(steps):
+        if len(steps) < LEAST_STEPS or len({*steps}) < len(steps):
             continue
         below = [each for each in rows[at + 1 : at + 4] if any(each)]
         alike = bool(below) and all(abs(len(each) - len(row)) <= 1 for each in below)

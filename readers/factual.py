@@ -86,12 +86,14 @@ def _facts_above(rows: Sequence[Sequence[str]]) -> int:
     """How many lines of facts stand above the first lines of a time and a value that no line names; 0 for none."""
     at = next((k for k, row in enumerate(rows[: MOST_ABOVE + 1]) if row and _is_time(row[0])), 0)
     below, above, width = rows[at : at + LEAST], rows[:at], len(rows[at]) if at else 0
+    if at < LEAST_ABOVE or len(below) < LEAST:
+        return 0
     table = width > 1 and all(
         len(row) == width and _is_time(row[0]) and _VALUE.fullmatch(row[1]) for row in below if row
     )
     facts = all(len(row) > 1 and not (is_time_word(row[0]) and _are_words(row[1:])) for row in above)
     named = bool(above) and len(above[-1]) == width and _are_words(above[-1])
-    return at if at >= LEAST_ABOVE and len(below) == LEAST and table and facts and not named else 0
+    return at if table and facts and not named else 0
 
 
 def _are_words(cells: Sequence[str]) -> bool:
