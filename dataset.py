@@ -243,7 +243,7 @@ def open_run_data(
     timings : seconds spent so far; later steps add to it.
     label_known : False when inference runs on files without the label channel (or without `--labels`).
     per_row : what the checkpoint's targets were, where no label is known; else taken from the targets.
-    targets : those of the task, where they were made already; each time they are, it is told what is true.
+    targets : those of the task, where they were made already: making them logs what the label is.
 
     Raises
     ------

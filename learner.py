@@ -72,7 +72,7 @@ class Learner:
     part: str | None = None  # the part of the backbone that is trained by itself
     frozen: tuple[str, ...] = ()  # patterns of parameters to freeze, in addition to --freeze
     compares = True  # whether reference predictors are scored too
-    settled = False  # the closed form under the net has been fitted to validation too
+    fitted_again = False  # the closed form under the net has been fitted to validation too
     final = False  # trained once more on everything: nothing is chosen any more, and nothing written
 
     def __init__(
@@ -322,7 +322,7 @@ class Learner:
             return
         with self.run_data.timed("closed form"):
             self.standing.fit_again()
-        self.settled = True
+        self.fitted_again = True
         log.info("the closed form under the net was fitted again, to training and validation")
         self._save("best", clone_state(self.model), None)
 
@@ -363,7 +363,7 @@ class Learner:
             sources=series.hashes,
             beside=resuming.checksums(self.run_data.beside),
             coding=things.kept(series),
-            learned=["train", "val"] if self.held_out is not None or self.settled else None,
+            learned=["train", "val"] if self.held_out is not None or self.fitted_again else None,
             training=None if training is None else dict(training),
         )
 

@@ -219,11 +219,13 @@ def _with_later(
     first = any(map(dialect.is_text, (line[0] for line in start[1:])))  # names of the lines, which are no column
     plain = [at for at in range(first, len(names)) if at not in kinds]
     late = {at for block in blocks if block.translate(None, NUMERIC) for at in _texts(block, plain, dialect, path)}
-    for at in sorted(late):
-        cells = [line[at] for line in start[1:] if at < len(line)]
-        cells += [line[at] for block in blocks for line in _cells(block, dialect, path) if at < len(line)]
-        if kind := _kind(names[at], cells, dialect):
-            kinds[at] = kind
+    cells = {at: [line[at] for line in start[1:] if at < len(line)] for at in sorted(late)}
+    for block in blocks if late else ():
+        for line in _cells(block, dialect, path):
+            for at in cells:
+                if at < len(line):
+                    cells[at].append(line[at])
+    kinds |= {at: kind for at in cells if (kind := _kind(names[at], cells[at], dialect))}
     return dict(sorted(kinds.items()))
 
 
