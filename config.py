@@ -100,6 +100,13 @@ class RunConfig:
         metavar="NAME",
         binds=True,
     )
+    drop_columns: tuple[str, ...] = _flag(
+        (),
+        "Data",
+        "columns of a table of things that are no input, such as one that repeats the label",
+        metavar="COL",
+        binds=True,
+    )
     max_levels: int = _flag(
         20, "Data", "levels of a category with channels of their own; rarer ones share one", within="[1,)", binds=True
     )

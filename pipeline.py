@@ -43,7 +43,7 @@ from sources import levels, stretching, things
 from sources.kinds import BY_STEPS, idle, idle_training
 from splits import Split
 from tasks.base import Task
-from telling import read
+from telling import read, repeats
 from telling.left_out import tell_left_out
 from telling.result import outline, table
 from telling.tracking import Mlflow, tracked
@@ -283,7 +283,8 @@ def learn(
 def _tell_split(run_data: RunData, folds: Sequence[Split]) -> None:
     if run_data.config.split_mode == "rolling" and len(folds) == 1:
         log.info("rolling with one fold is the split of --split-mode holdout; --folds 3 walks forward three times")
-    data.tell([read.of_split(run_data, folds[-1]), *splits.told(folds[-1], run_data.series.n_rows)])
+    said = splits.told(folds[-1], run_data.series.n_rows)
+    data.tell([read.of_split(run_data, folds[-1]), *said, *repeats.told(run_data, folds[-1])])
 
 
 def _assist(jobs: Sequence[Job], config: RunConfig, out: str, name: str) -> None:

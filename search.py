@@ -76,6 +76,7 @@ LATER = (
     "memory",
     "categorical",
     "max_levels",
+    "drop_columns",
 )
 
 # Defaults of today that were another word then, {flag: {today: then}}. What they mean of some data shows in the data.

@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 
 from data import Series
-from errors import DataError, many
+from errors import DataError
 from readers import reader_of
 from readers.dialect import Dialect, Layout, width_error
 from readers.files import dialect_of, read_cells
@@ -109,7 +109,6 @@ def with_labels(
     lines = list(range(1 + layout.header, 1 + layout.header + len(cells)))
     found = _Lines([[cell] for cell in cells], lines, names, layout, [])
     values, words, told = _label_column(path, found, 0, dialect_of(path, dialect))
-    told += _without(path, values)
     return replace(
         series,
         labels=values[:, None],
@@ -158,16 +157,8 @@ def read_labels(word: Path | str, rows: Sequence[str], named: bool, dialect: Dia
     values = np.stack([column for column, _, _ in columns], axis=1)
     words = tuple(words for _, words, _ in columns)
     told = [note for _, _, notes in columns for note in notes]
-    told += _without(path, values)
     names = tuple(found.names or plain)
     return Labels(values, names, words if any(words) else (), (*notes, *told_times, *found.notes, *told))
-
-
-def _without(path: Path, values: np.ndarray) -> list[str]:
-    """The note on rows [N] or [N, K] without a label."""
-    lost = int(np.isnan(values.reshape(len(values), -1)).any(axis=1).sum())
-    told = f"warning: {path}: {many(lost, 'row')} of {len(values):,} without a label: not learned from, not scored"
-    return [told] if lost else []
 
 
 def _without_times(cells: list[list[str]], column: str) -> tuple[list[list[str]], list[str]]:

@@ -34,13 +34,14 @@ READS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("groups", "nan", "na"), (*_TABLES, "npz")),
     "thousands": ("wide", "long"),
     "date_order": ("long",),
+    "drop_columns": ("wide",),
     **dict.fromkeys(("header", "index"), ("wide",)),
 }
 BY_STEPS: tuple[str, ...] = (  # flags for backbones that are trained by steps
     "epochs", "batch_size", "lr", "weight_decay", "optimizer", "optimizer_args", "scheduler", "scheduler_args",
     "patience", "clip",
 )  # fmt: skip
-INSTEAD = {"columns": "--csv names the wide files to read"}
+INSTEAD = {"columns": "--csv names the wide files to read", "drop_columns": "--columns names those to read"}
 
 
 def kind_of(flags: Iterable[Flag], values: Mapping[str, Any]) -> str:

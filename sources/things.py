@@ -16,7 +16,7 @@ import numpy as np
 
 from config import RunConfig
 from data import Category, Learned, Series, Things
-from errors import CheckpointError, DataError, many
+from errors import CheckpointError, DataError, UsageError, listed, many
 from readers.dialect import Dialect
 from readers.files import first_cells
 from readers.paths import abridge, expand_paths
@@ -90,7 +90,10 @@ def coded(series: Series, config: RunConfig, rows: np.ndarray) -> Series:
 
 
 def as_asked(series: Series, config: RunConfig) -> Series:
-    """The series to train on; where --context-len asks for stretches of a line, its numbers are steps, told."""
+    """The series to train on, without the columns of --drop-columns; where --context-len asks for stretches of a line,
+    its numbers are steps, told."""
+    if config.drop_columns:
+        series = _without(series, config.drop_columns)
     if series.things is None or config.context_len in (None, length_of(series)):
         return series
     if series.things.words:
@@ -99,6 +102,21 @@ def as_asked(series: Series, config: RunConfig) -> Series:
             "warning: --context-len %d takes stretches of a line, so words are left out: %s", config.context_len, words
         )
     return without_words(series)
+
+
+def _without(series: Series, names: Sequence[str]) -> Series:
+    """A series of things without some columns. UsageError where it has none of these names, or no others."""
+    have = () if series.things is None else series.things.columns
+    strange = [name for name in names if name not in have]
+    if strange or series.things is None:
+        what = f"no input is called {abridge(list(map(repr, strange)))}"
+        hint = f"its inputs: {listed(have)}" if have else "for tables of things, whose columns have names"
+        raise UsageError(what, where="--drop-columns", hint=hint)
+    numbers = [name for name in series.things.numbers if name not in names]
+    words = [name for name in series.things.words if name not in names]
+    if not numbers and not words:
+        raise UsageError("no column is left to learn from", where="--drop-columns")
+    return _arranged(series, numbers, words)
 
 
 def length_of(series: Series) -> int:

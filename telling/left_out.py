@@ -28,7 +28,9 @@ def tell_left_out(run_data: RunData, split: Split | None = None) -> None:
     found: dict[str, dict[str, Any]] = {}
     if run_data.targets is not None:
         gap = _says("each of their windows holds a missing value")
-        found["used" if split is not None else "scored"] = rows(index, every, need=index.span, gap=gap)
+        known = run_data.targets.usable() if run_data.per_row else every
+        found["used" if split is not None else "scored"] = rows(index, known, need=index.span, gap=gap)
+        found["labelled"] = _unlabelled(run_data, known, "scored" if split is None else "learned from, and not scored")
     if split is not None and split.how["mode"] != "group":
         used, last = np.isin(np.arange(series.n_rows), index.row), split.test if len(split.test) else split.val
         gap = _says("none of their windows has its target in that part of the row")
@@ -47,6 +49,14 @@ def tell_left_out(run_data: RunData, split: Split | None = None) -> None:
         log.warning(
             "warning: %d of %d rows %s: %s; %s", left["rows"], series.n_rows, f"are {what}", listed, left["why"]
         )
+
+
+def _unlabelled(run_data: RunData, known: np.ndarray, use: str) -> dict[str, Any]:
+    """The rows whose label is not among the `known` ones, mask [N], and what use they are not; {} where all are."""
+    rows = np.flatnonzero(~known)
+    names = [run_data.series.rows[row] for row in rows[: splits.FEW]]
+    why = f"without a label they are not {use}"
+    return {"rows": len(rows), "names": names, "why": why} if len(rows) else {}
 
 
 def _made_up(run_data: RunData) -> dict[str, Any]:

@@ -597,7 +597,6 @@ def test_bad_groups(put, parts, text, wanted):
     ("text", "wanted", "note"),
     [
         ("id,y\np1,1\np3,0\n", [1, np.nan, 0], "no line for the rows p2"),
-        ("id,y\np2,\np1,1\np3,0\n", [1, np.nan, 0], "1 row of 3 without a label"),
         ("p1,1\np4,7\np2,2\np3,3\n", [1, 2, 3], "ids that no row has are left out: p4"),
         ("y,id\n3,p3\n1,p1\n2,p2\n", [1, 2, 3], "matched to the rows"),
         ("id,y\np1,1.5 kg\np2,2 kg\np3,3 kg\n", [1.5, 2, 3], "units beside the numbers left out: y in kg"),

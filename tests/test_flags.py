@@ -24,6 +24,7 @@ VALUES = {  # a value that is not the default, for the flags that want one of th
     "max_ffill": "200", "db_timeout": "7", "house": "3", "devices": "35", "db_schema": "power", "db_reader": "function",
     "known_future": "y", "mains": "59", "labels": "labels.csv", "groups": "groups.csv", "na": "5", "thousands": "'",
     "date_order": "dmy", "categorical": "x", "max_levels": "2",
+    "drop_columns": "x",
 }  # fmt: skip
 INSTEAD = {  # files in which these have something to do
     "sort": {"house.csv": "turned.csv"},
@@ -150,8 +151,8 @@ TAKEN = [case for case in CASES if case[1] in FILES and case[1] in (case[2].read
 def test_a_flag_that_is_taken_changes_what_is_read(task, kind, flag, files, monkeypatch):
     if flag.name in ("time_col", "dataset"):
         pytest.skip("names the kind itself")
-    if flag.name == "max_levels":
-        pytest.skip("says what becomes of what is read, see test_levels.py")
+    if flag.name in ("max_levels", "drop_columns"):
+        pytest.skip("says what becomes of what is read, see test_levels.py and test_repeats.py")
     base = words(task, kind)
     base = [INSTEAD.get(flag.name, {}).get(word, word) for word in base]
     if task != "nilm" and flag.name != "nan":

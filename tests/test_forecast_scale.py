@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import windows
-from tasks.forecast.scale import followed, naive_errors, powers, sizes_at
+from data import Series
+from tasks.forecast.scale import described, followed, naive_errors, powers, sizes_at
 from tasks.targets import Course, Targets
 
 OFFSETS = np.array([0, 40, 55, 57, 100])
@@ -94,3 +97,12 @@ def test_the_power_of_the_level_is_found_within_series(wanted):
     assert found[0] == pytest.approx(wanted, abs=0.1) and found[1] == 0  # that channel is below 0 somewhere
     few = powers(OfOneFile(values[None, :10], np.array([0, 10])), lag=7)
     assert few == [0.5]  # one block says nothing
+
+
+def test_a_series_that_never_changes_is_told_where_errors_are_scaled():
+    series = Series(np.ones((1, 8), np.float32), np.array([0, 4, 8]), ("sales",), ("a", "b"))
+    context = SimpleNamespace(series=series)
+    found = described(context, np.array([[0.0], [2.0]]), np.array([0, 1, 1]), 1)
+    assert found["in_words"].startswith("mase and crps are those of other series than a, where no two measured values")
+    assert described(context, np.array([[0.0], [2.0]]), np.array([0]), 1)["in_words"].startswith("mase and crps are un")
+    assert "in_words" not in described(context, np.array([[1.0], [2.0]]), np.array([0, 1]), 1)

@@ -46,10 +46,12 @@ def predictors(
     seen, which = eval_context.scaled, eval_context.target_channels
     seen = seen.channels(which) if isinstance(seen, Scaled) else mapped.rows(seen, which)
     found: dict[str, Predictor] = {"repeat_last": partial(repeat_last, seen)}
+    told = train is not None or eval_context.train is None  # else these choose margins, and are told when they compare
     if mapped.is_mapped(seen):
-        log.info("references: repeat_last alone, since the others hold all of the data")
+        if told:
+            log.info("references: repeat_last alone, since the others hold all of the data")
         return found
-    found |= classical(eval_context, season_of(eval_context, period, look_back), horizon, *units)
+    found |= classical(eval_context, season_of(eval_context, period, look_back), horizon, *units, told=told)
     if train is not None and val is not None:
         found["ridge"] = ridge(eval_context, train, val, horizon)
     return found
@@ -109,7 +111,7 @@ def season_of(eval_context: EvalContext, found: int, length: int) -> int:
 
 
 def classical(
-    eval_context: EvalContext, season: int, horizon: int, mean: Sequence[float], std: Sequence[float]
+    eval_context: EvalContext, season: int, horizon: int, mean: Sequence[float], std: Sequence[float], *, told: bool
 ) -> dict[str, Predictor]:
     """Seasonal naive, theta and exponential smoothing, from the whole history of each series before a window.
 
@@ -118,6 +120,7 @@ def classical(
     season : steps of the season; 1 for none, and no seasonal naive.
     horizon : H.
     mean, std : [K], of the forecasts' units.
+    told : whether it is told which are too slow.
     """
     targets = eval_context.targets
     assert targets is not None
@@ -125,7 +128,7 @@ def classical(
     past = cache(lambda: Past(eval_context.series, targets.values, np.asarray(mean), np.asarray(std)))
     names = [*(["seasonal_naive"] if season > 1 else []), *(name for name, most in CLASSICAL.items() if steps <= most)]
     left_out = [name for name, most in CLASSICAL.items() if steps > most]
-    if left_out:
+    if left_out and told:
         log.info("references: without %s, too slow for %s steps", " and ".join(left_out), f"{steps:,}")
     forecast = ForecastSpec(horizon, tuple(range(outputs)))
     inputs = InputSpec(channels=outputs, length=1, forecast=forecast)

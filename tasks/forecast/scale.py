@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from readers.mapped import is_mapped, like
+from readers.paths import abridge
 from tasks.predictions import EvalContext
 from tasks.targets import Course
 from windows import Index
@@ -208,7 +209,16 @@ def described(eval_context: EvalContext, scale: np.ndarray, rows: np.ndarray, la
         "lag": lag,
         "series": len(scored),
         "undefined": {"series": len(without), "first": without[:MOST_NAMED]},
+        **({"in_words": _without_scale(without, len(scored))} if without else {}),
     }
+
+
+def _without_scale(rows: Sequence[str], scored: int) -> str:
+    """Why mase and crps are undefined, of all series that are scored or of some."""
+    why = "no two measured values a season apart differ, so there is nothing to divide errors by"
+    if len(rows) == scored:
+        return f"mase and crps are undefined: {why}"
+    return f"mase and crps are those of other series than {abridge(rows)}, where {why}"
 
 
 def moments(values: np.ndarray) -> tuple[float, float]:
