@@ -140,7 +140,7 @@ def _added(error: DataError, known: set[str]) -> dict[str, Any]:
     hint = error.hint.partition("; --time-col line")[0]  # another reading of the whole table
     if "occurs twice" in error.what:
         hint = hint.partition("; --id-col")[0]  # no column was seen to say whose a line is
-    named = re.findall(r"--([a-z-]+) ('[^']*'|[^\s,;]+)", hint)
+    named = re.findall(r"--([a-z-]+) (?!names )('[^']*'|[^\s,;]+)", hint)
     if len({name for name, _ in named}) != 1 or len(named) > 1:
         return {}
     name, value = named[0][0].replace("-", "_"), named[0][1].strip("'")

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 
 from readers.dialect import SEPARATORS
+from readers.guess import is_clock_word, is_time
 from readers.pieces import BLOCK, Pieces
 
 HEAD = 1 << 16  # bytes that show whether there are some
 LEAST = 4  # records of one width
 MOST_ODD = 10  # one record of so many may be of another width: what stands above a table, or below it
-NOTE = "line breaks in the names, which are in quotes, are read as spaces, and lines are counted without them"
+NOTE = "line breaks in the {}, which are in quotes, are read as spaces, and lines are counted without them"
 _QUOTE, _SPACE, _ENDS = 34, 32, (10, 13)
 
 
 def in_names(text: io.BufferedReader) -> tuple[io.BufferedReader | None, str]:
-    """A file's text in which no line ends within quotes, and a note, where its first line does; None for another file.
+    """A file's text in which no line ends within quotes, and a note, where its first line does, or others of a table
+    without times in its first column; None for another file.
 
     Parameters
     ----------
@@ -25,9 +28,17 @@ def in_names(text: io.BufferedReader) -> tuple[io.BufferedReader | None, str]:
     """
     head = text.peek(HEAD)[:HEAD]
     first = head.lstrip(b"\xef\xbb\xbf\r\n").split(b"\n", 1)[0]
-    if first.count(b'"') % 2 == 0 or not are_in(head):
+    named = first.count(b'"') % 2 == 1
+    if not are_in(head) or (not named and _begins_with_times(head)):
         return None, ""
-    return io.BufferedReader(Pieces(_joined(text, BLOCK)), BLOCK), NOTE
+    return io.BufferedReader(Pieces(_joined(text, BLOCK)), BLOCK), NOTE.format("names" if named else "cells")
+
+
+def _begins_with_times(head: bytes) -> bool:
+    """Whether the first column of a table is one of times, by its name or below it: long tables may have such lines."""
+    lines = [re.split(r"[,;\t|]", line, maxsplit=1)[0] for line in without(head).decode("utf-8", "replace").split("\n")]
+    cells = [cell.strip().strip('"\ufeff') for cell in lines[:3]]
+    return is_clock_word(cells[0]) or any(map(is_time, cells[1:]))
 
 
 def are_in(head: bytes) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ AT_ONCE = 64  # columns held as text at a time
 MOST_TRIED = 100  # kinds of cells that are tried with other marks
 MOST_UNITS = 3  # of one quantity: W, kW, MW
 MOSTLY_WORDS = 9  # times the numbers in a column of text that holds some
+TRUTHS = {"true": 1.0, "false": 0.0}
 LEAST_AGAIN = 5  # lines for each of a column's codes
 MOST_NUMBERED = 8  # channels that a message lists
 
@@ -227,6 +228,8 @@ def _read_again(
     for name, words in _words(text, names, odd):
         if None not in words.numbers:
             numbers[name] = words
+        elif name not in chosen and (truths := _as_truths(words, text.dialect)):
+            numbers[name] = truths
         elif (name not in asked or name in chosen) and _is_text(words, text.dialect):
             left[name] = words
         else:
@@ -291,6 +294,18 @@ def _among_numbers(
         taken[at] = value
         found[kinds[at].strip(), way] += int(counts[at])
     return taken, " and ".join(odd_told(found, "line"))
+
+
+def _as_truths(words: _Words, dialect: Dialect) -> _Words | None:
+    """A column of True and False, in any case, as 1 and 0, the numbers that others write; None of other text."""
+    values = [
+        TRUTHS.get(kind.strip().casefold(), number) for kind, number in zip(words.kinds, words.numbers, strict=True)
+    ]
+    known = {value for value, number in zip(values, words.numbers, strict=True) if number is None}
+    mixed = any(number is not None and number == number for number in words.numbers)
+    if dialect.strict or mixed or not known or None in known:
+        return None
+    return replace(words, numbers=values, told="True is 1 and False is 0")
 
 
 def _is_text(words: _Words, dialect: Dialect) -> bool:

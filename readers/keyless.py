@@ -14,12 +14,13 @@ from readers.files import decode
 from readers.guess import is_time
 from readers.longtext import LongText, without_lines
 from readers.parted import WHOLE_YEARS
-from readers.tongues import MOST_WORDED, is_unreal
+from readers.tongues import MOST_WORDED, is_unreal, of_whole_months
 
 MOST = 0.02  # of the lines
 MOST_HEAD = 20  # lines below the names without a time, as a glucose meter says there whose it is
 LACKING, LACKED = "without a time or an id", "of a day that the calendar lacks"
 WORDED, OF_YEARS = "with words in place of a time", "of whole years beside their parts"
+OF_MONTHS = "of whole months or years among days"
 
 
 def without_keyless(table: LongText, times: Sequence[str], ids: Sequence[str]) -> tuple[LongText, str] | None:
@@ -41,13 +42,14 @@ def without_keyless(table: LongText, times: Sequence[str], ids: Sequence[str]) -
     frame = table.cells_of(table.header(), [*times, *ids], dtype=object, na_filter=False)
     if table.dialect.strict or len(frame) != table.text.count(b"\n"):
         return None
-    lost, unreal, worded, whole = np.zeros((4, len(frame)), bool)
+    lost, unreal, worded, whole, coarse = np.zeros((5, len(frame)), bool)
     for name in (*times, *ids):
         cells = frame[name].str.strip()
         lost |= cells.isin(MISSING if name in times else [""]).to_numpy()
         if name in times:
             unreal |= cells.isin([cell for cell in cells.unique() if is_unreal(cell)]).to_numpy()
             whole |= len(times) == 2 and cells.isin(WHOLE_YEARS).to_numpy()
+            coarse |= False if len(times) > 1 or (alone := of_whole_months(cells)) is None else alone
             begins = cells.str[:1].str.isdigit().to_numpy(bool)
             if not begins.any():  # December 2023
                 begins = cells.isin([cell for cell in cells.unique() if is_time(cell)]).to_numpy()
@@ -55,12 +57,18 @@ def without_keyless(table: LongText, times: Sequence[str], ids: Sequence[str]) -
     out, worded = lost | unreal, worded & ~whole
     head = int(np.argmin(np.append(lost, False)))
     few = MOST * len(frame) + head * (head <= MOST_HEAD and 2 * head < len(frame))
-    if not (out | worded | whole).any() or out.sum() > few or worded.sum() > MOST_WORDED * len(frame):
+    if not (out | worded | whole | coarse).any() or out.sum() > few or worded.sum() > MOST_WORDED * len(frame):
         return None
     _check_names(table, np.flatnonzero(worded))
-    kinds = {LACKING: lost, LACKED: unreal & ~lost, WORDED: worded & ~unreal, OF_YEARS: whole & ~out}
+    kinds = {
+        LACKING: lost,
+        LACKED: unreal & ~lost,
+        WORDED: worded & ~unreal,
+        OF_YEARS: whole & ~out,
+        OF_MONTHS: coarse & ~out,
+    }
     told = "; ".join(_notes(table, kinds, frame[[*times]]))
-    out |= worded | whole
+    out |= worded | whole | coarse
     return without_lines(table, [], [number + 2 for number in np.flatnonzero(out).tolist()]), f"warning: {told}"
 
 

@@ -19,6 +19,7 @@ LEAST_TWICE = 3  # lines of a time that came before, in which a column differs
 FEW_OF = 10  # lines for each of the words of a column that tells those of few times that come again apart
 TABLE, FIELD = "table", "_field"  # of InfluxDB, which numbers series that its other columns name
 
+LEAST_EVEN = 20  # steps that are no chance
 LEAST_EACH, TURNS = 4, 0.25  # lines of a thing; changes from one to another thing, a line
 
 Grows = Callable[[Sequence[float]], bool]
@@ -45,6 +46,8 @@ def owners(
         names = [asked] if asked in columns else asked.split("+")
         return [asked] if {*names} <= columns.keys() and divide(_joined(columns, names)) else []
     usual = {name: cells for name, cells in columns.items() if not is_time_word(name) and name.casefold() not in HOURS}
+    if _is_one_series(stamps):  # with kinds of days, or states, in turn; what comes later is told where it is read
+        usual = {name: cells for name, cells in usual.items() if len({*cells[:MOST_LINES]}) == 1 or is_id_word(name)}
     one = one_after_another(stamps)
     found = [name for name, cells in usual.items() if divide(cells) and (not one or is_id_word(name))]
     if TABLE in found and FIELD in columns:
@@ -65,6 +68,12 @@ def owners(
         return ordered[:1]
     words = [name for name, cells in usual.items() if all(map(dialect.is_text, cells)) and _tells(cells)]
     return _telling_apart({name: columns[name] for name in words}, stamps) if len(words) <= MOST_JOINED else []
+
+
+def _is_one_series(stamps: Sequence[float]) -> bool:
+    """Whether the first lines go on in even steps, of which each is one line's."""
+    steps = [b - a for a, b in itertools.pairwise(stamps[:MOST_LINES])]
+    return len(steps) > LEAST_EVEN and len({*steps}) == 1 and steps[0] > 0
 
 
 def _tags(columns: Mapping[str, Sequence[str]]) -> str:

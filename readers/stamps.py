@@ -37,6 +37,7 @@ _UNITS = (  # name, least, below, ns
     ("nanoseconds", 10**18, 10**19, 1),
 )
 _COMPACT = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-4])(?:[0-5]\d){0,2}")
+_COARSE = re.compile(rb"(?:^|[\n,;\t])(?:18|19|20)\d\d(?:[-/.]\d{1,2})?[,;\t]")
 _COUNT = re.compile(r"[+-]?\d{1,8}(\.\d{1,6})?")
 _ZONE = re.compile(r" ?(?:Z|[+-]\d\d(?::?\d\d)?)$")
 _ZONED = re.compile(r"[T ]\d.*" + _ZONE.pattern)
@@ -94,6 +95,8 @@ def parsed_stamps(column: Any, text: bytes) -> Stamps | None:
     except pandas.errors.OutOfBoundsDatetime:
         return None
     if (np.abs(times.asi8 - time.time_ns()) < DAY).any() and any(word.encode() in text for word in written.RELATIVE):
+        return None
+    if (np.diff(times.asi8) <= 0).any() and _COARSE.search(text):  # a month among its days stands for the first of them
         return None
     zone = times.tz and offset_text(int(times.tz.utcoffset(None).total_seconds()) * 10**9)
     return Stamps(times.asi8, frozenset([zone] if zone else []))
@@ -170,6 +173,9 @@ def _each_read(text: Any, locate: Locate, order: str, name: str | None) -> Stamp
         if (evenly := _evenly(text)) is not None:
             return evenly
         raise _not_a_time(text, int(np.argmax(bad)), locate)
+    if (whole := tongues.of_whole_months(text)) is not None:
+        at = int(np.argmax(whole))
+        raise DataError(f"{text[at]!r} is a whole month or year, among days", where=locate(at), hint="delete its line")
     times = utc.as_unit("ns").asi8 + late
     zoned = text.str.contains(_ZONED).to_numpy()
     if not zoned.any():

@@ -12,6 +12,7 @@ from readers.base import Reader, TableText
 from readers.breaks import in_names
 from readers.described import HEAD, described
 from readers.dialect import Dialect
+from readers.elapsed import elapsed
 from readers.encodings import encoding_of, recoded, utf16
 from readers.factual import factual
 from readers.flowing import flowing
@@ -72,7 +73,9 @@ class TextReader(Reader):
         plain, other = (plain, ()) if digits is None else (digits, (NOTE,))
         whole, broken = in_names(plain)
         plain, restored = values_renamed(plain if whole is None else whole)
-        told = (*other, *filter(None, (broken, restored)))
+        timed, passed = elapsed(plain, plain.peek(HEAD)[:HEAD])
+        plain = plain if timed is None else timed
+        told = (*other, *filter(None, (broken, restored, passed)))
         changed, note = spelled(plain)
         if changed is not None:
             return TableText(changed, (*told, note))

@@ -36,6 +36,7 @@ WORDS, TEXT, TIMES, IDS, EMPTY = "words", "text", "times", "ids", "empty"  # wha
 HELD = 1 << 30  # bytes of a file that are looked at before what its columns hold is said
 NUMERIC = b'0123456789+-.,;eE \t\r\n"|'  # of which numbers alone are made
 LETTER = "column A"  # the first of a table without names
+UNKNOWN = "?"  # in place of a number, in tables of things
 NONE = "-1"  # the number of a cell without a word
 
 
@@ -119,7 +120,7 @@ class Columns:
         self.left_out = {names[at]: kind for at, kind in kinds.items() if kind != WORDS}
         people = [at for at, kind in kinds.items() if kind == TEXT and is_person(names[at])]
         self._person = next(iter(people or [at for at, kind in kinds.items() if kind == IDS]), -1)
-        changed = kinds or marks or [*names] != self.named
+        changed = kinds or marks or self.lettered or [*names] != self.named
         self.places = (*(at for at in range(len(names)) if at not in kinds), *worded) if changed else ()
         self.marks, self.again = dict(marks), [one for one, was in zip(names, self.named, strict=True) if one != was]
 
@@ -157,7 +158,7 @@ class Columns:
 
 
 def letters_for(lines: Sequence[Sequence[str]], dialect: Dialect) -> list[str]:
-    """Names for the columns of a table with words among them that has none, as UCI's.
+    """Names for the columns of a table with words among them, or marks of what is not known, that has none, as UCI's.
 
     Its first line holds numbers where others do, which are no steps, and mostly words that come again.
 
@@ -177,7 +178,8 @@ def letters_for(lines: Sequence[Sequence[str]], dialect: Dialect) -> list[str]:
         return []
     kinds = kinds_among([made, *below], replace(dialect, header="auto"))
     numbers = [cell for at, cell in enumerate(first) if at not in kinds]
-    if not kinds or any(cell and dialect.is_text(cell) and not is_sign(cell) for cell in numbers):
+    marked = any(UNKNOWN in line for line in below)  # of a step of a series nobody writes so
+    if not (kinds or marked) or any(cell and dialect.is_text(cell) and not is_sign(cell) for cell in numbers):
         return []
     words = [at for at, kind in kinds.items() if kind == WORDS]
     again = sum(any(line[at] == first[at] for line in below if at < len(line)) for at in words)

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 from readers import periods
 
@@ -118,6 +119,7 @@ _LAST_SHORT = 40  # the last year of this century that two digits mean: 41 is 19
 MOST_WORDED = 0.2  # of a table's lines may have words in place of a time: a total of each week, a remark
 NO_YEARS = (0, 1, 9999)  # of dates that stand for none
 _DATE = re.compile(r"(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})(?!\d)|(\d{1,2})([-/.])(\d{1,2})\6(\d{4})(?!\d)")
+_MONTH_ALONE, _DAY_FIRST = r"(?:1[89]|20)\d\d(?:[-/.]\d{1,2})?", r"\d{4}[-/.]\d{1,2}[-/.]\d"
 SEASONS = "times are the years in which their seasons begin: of 2019/20 the first"
 
 
@@ -235,3 +237,17 @@ def is_unreal(cell: str) -> bool:
 def _days(year: int, month: int) -> int:
     """How many days a month has; 0 for none."""
     return calendar.monthrange(year, month)[1] if month else 0
+
+
+def of_whole_months(text: Any) -> Any:
+    """Mask [n] of the few times of a pandas column that are a month or a year alone, where all others begin with a day
+    (2023-01 among 2023-01-31); None where none is, or many are.
+
+    Parameters
+    ----------
+    text : cells [n].
+    """
+    short = text.str.fullmatch(_MONTH_ALONE).fillna(False).to_numpy(bool)
+    if not short.any() or short.sum() > MOST_WORDED * len(short):
+        return None
+    return short if text[~short].str.match(_DAY_FIRST).all() else None

@@ -151,3 +151,21 @@ def test_totals_among_months_that_begin_with_their_names(tmp_path):
     series = read_long([tmp_path / "x.csv"], time_col="Month")
     assert series.values[0].tolist() == [k + 0.5 for k in range(60)][::-1]
     assert any("5 lines with words in place of a time left out" in note for note in series.notes)
+
+
+@pytest.mark.parametrize("place", ["before", "behind"])
+@pytest.mark.parametrize("form", ["%Y-%m", "%Y/%m", "%Y"])
+def test_months_and_years_among_their_days_are_left_out(put, place, form):
+    lines = ["day,x"]
+    for k, day in enumerate(pd.date_range("2024-01-01", periods=100)):
+        ends = day.is_month_start if place == "before" else day.is_month_end
+        ends &= form != "%Y" or day.month == 2
+        whole = [f"{day.strftime(form)},9999"] * bool(ends)
+        one = [f"{day.strftime('%Y/%m/%d' if '/' in form else '%Y-%m-%d')},{k}"]
+        lines += whole + one if place == "before" else one + whole
+    path = put("\n".join(lines) + "\n")
+    series = read_long([path], time_col="day")
+    assert series.values[0].tolist() == list(range(100))
+    assert any("of whole months or years among days left out" in note for note in series.notes)
+    with pytest.raises(DataError):
+        read_long([path], time_col="day", strict=True)

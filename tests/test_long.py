@@ -279,11 +279,16 @@ def test_files_that_cannot_be_read(put, tmp_path):
 
 @pytest.mark.parametrize("cells", [["True"] * 3, ["", "True", "False"], ["false"] * 3])
 @pytest.mark.parametrize("quote", ["", '"'])
-def test_truth_is_text(put, cells, quote):
+def test_truths_are_numbers_unless_strict(put, cells, quote):
     path = put(table(hours("2024", 3), [1, 2, 3], [f"{quote}{cell}{quote}" for cell in cells], head="t,x,y"))
-    first = next(filter(None, cells))
-    refused(DataError, f":3: text '{first}'", "in column 'y'", paths=[path], nan="ffill", columns=["x", "y"])
-    assert read(path).channels == ("x",)
+    first, of = next(filter(None, cells)), {"": np.nan, "True": 1, "False": 0, "false": 0}
+    for columns in (None, ["x", "y"]):
+        series = read(path, nan="drop", columns=columns)
+        np.testing.assert_array_equal(series.values[1], [of[cell] for cell in cells])
+        assert any("in y, True is 1 and False is 0" in note for note in series.notes)
+    how = {"nan": "drop", "strict": True}
+    refused(DataError, f":3: text '{first}'", "in column 'y'", paths=[path], columns=["x", "y"], **how)
+    assert read(path, **how).channels == ("x",)
 
 
 def test_text_that_another_decimal_mark_explains(put):

@@ -128,3 +128,17 @@ def test_a_table_without_names_whose_label_nothing_names_is_told_the_flag(tmp_pa
     (tmp_path / "a.data").write_text(lines(KINDS, SIDES, KINDS[::-1], LOADS, BAD))
     run = go(tmp_path, "--mode train --task classify --csv a.data --header no --dry-run")
     assert run.code == 3 and "--task classify --label-src-ch last" in run.err, run.err
+
+
+@pytest.mark.parametrize("first", [0, 5])  # a line of numbers, or one with a mark
+def test_numbers_and_marks_of_what_is_not_known_are_things(tmp_path, first):
+    columns = [LOADS.astype(str), *(np.roll(LOADS, k) / 10**k for k in (1, 2, 3)), np.arange(COUNT) % 3]
+    columns[0][5::20] = "?"
+    (tmp_path / "a.data").write_text(lines(*columns, rows=range(first, COUNT)))
+    series = read_wide([tmp_path / "a.data"], label="last", nan="auto")
+    assert series.things.numbers == ("column A", "column B", "column C", "column D") and series.n_rows == COUNT - first
+    lacking = np.flatnonzero(columns[0][first:] == "?")
+    assert np.array_equal(np.flatnonzero(series.things.lacking[:, 0]), lacking)
+    known = np.delete(LOADS, np.arange(5, COUNT, 20))
+    known = known[np.array(columns[0][:first] != "?").sum() :]
+    assert np.allclose(series.values[0].reshape(-1, 4)[lacking, 0], np.median(known))

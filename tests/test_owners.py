@@ -139,3 +139,18 @@ def test_areas_of_lines_in_no_order(put):
     order = np.random.default_rng(0).permutation(len(rows))
     shuffled = [rows[k] for k in order.tolist()]
     assert found(put, "begin,end,area,item,type,mw", shuffled) == ("begin", ("area",))
+
+
+def test_kinds_of_days_are_no_series_where_some_days_stand_again_further_down(put, tmp_path):
+    """As in a city's table of riders: some weeks were pasted once more behind themselves."""
+    days = list(pd.date_range("2001-01-01", periods=3000))
+    days = days[:700] + days[660:]
+    kinds = {5: "A", 6: "U"}
+    path = put(
+        "day,kind,riders\n"
+        + "\n".join(f"{day:%m/%d/%Y},{kinds.get(day.weekday(), 'W')},{1000 + 10 * day.weekday()}" for day in days)
+    )
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert found is not None and (found.time, found.ids) == ("day", ())
+    err = go(tmp_path, f"--mode train --task forecast --csv {path.name} --horizon 7 --dry-run").err
+    assert "read: 1 row of 3,000 steps" in err and "40 times come twice, and the mean of its lines is taken" in err
