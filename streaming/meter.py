@@ -146,7 +146,8 @@ class Streamer:
             predicted = self.task.decode(outputs.transpose(1, 2))[0, :, 0].tolist()
         chances, drawn = predicted[: len(self.names)], predicted[len(self.names) :]
         on = [p >= tau for p, tau in zip(chances, self.tau, strict=True)]
-        watts = np.array([[max(watts, 0.0) * state] for watts, state in zip(drawn, on, strict=True)])
+        rest = self.task.fitted.get("off_w") or [0.0] * len(self.names)
+        watts = np.array([[max(w, 0.0) if state else off] for w, state, off in zip(drawn, on, rest, strict=True)])
         watts = capped(watts, np.array([sample.watts]))[:, 0]
         answers = zip(self.names, chances, on, watts.tolist(), strict=True)
         devices = {name: {"p": short(p), "on": state, "watts": short(watts)} for name, p, state, watts in answers}

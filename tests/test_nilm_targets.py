@@ -29,7 +29,7 @@ def test_a_device_that_is_never_on_has_nothing_to_learn_and_is_off():
     assert found["never_on"] == [0, 1] and found["base_rate"] == [3 / 8, 0] and found["on_mean"] == [80, 1]
     peak, mean, states = torch.tensor([[100.0], [1.0]]), torch.tensor([[80.0], [1.0]]), torch.ones(2, 8)
     untaught = torch.tensor(found["never_on"])[:, None] == 1
-    reader = DeviceTargetReader(states.to(torch.int8), torch.from_numpy(WATTS), peak, mean, untaught)
+    reader = DeviceTargetReader(states.to(torch.int8), torch.from_numpy(WATTS), peak, mean, untaught, torch.zeros(2, 1))
     y = reader.read(torch.tensor([0]), 8)
     assert y[0, 1].isnan().all() and not y[0, 0].isnan().any()
     said = decoded("both", torch.full((1, 2 + 24, 4), 3.0), found)
@@ -50,6 +50,16 @@ def test_finetuning_teaches_what_training_never_saw_and_keeps_the_units_of_the_r
     assert once_taught["never_on"] == [0, 0] and once_taught["on_mean"] == [80, 1000]  # it is off in these days
     old = {name: first[name] for name in ("base_rate", "pos_weight", "on_mean", "peak")}
     assert constants_of(sample(), old, {}, levels=False)["never_on"] == [0, 0]
+
+
+def test_what_a_device_draws_at_rest_is_the_median_of_its_off_steps():
+    watts = np.array([[2, 60, 80, 3, 2, 100, 9, -1], [12, 12, 80, 90, 13, 12, 12, 13]], np.float32)
+    first = constants_of(sample(watts), None, {}, levels=False)
+    assert first["off_w"] == [2, 12]  # of -1, 2, 2, 3, 9, and of 12, 12, 12, 12, 13, 13
+    elsewhere = np.array([[4, 60, 80, 4, 4, 100, 4, 4], [0, 0, 80, 90, 0, 0, 0, 0]], np.float32)
+    assert constants_of(sample(elsewhere), first, {}, levels=False)["off_w"] == [4, 0]  # of the house at hand
+    lacking = constants_of(sample(elsewhere, lacking=True), first, {}, levels=False)
+    assert lacking["off_w"] == [4, 12]  # as it was, where the house has no such device
 
 
 def test_traces_of_other_houses_teach_what_this_one_never_runs():

@@ -84,7 +84,8 @@ def made(
         "input_channels": list(series.channels),
         "outputs": list(targets.names),
         "per_row": False,
-        "fitted": task.fitted | {"on_mean": [90.0, 2250.0, 500.0, 1250.0], "never_on": [0, 0, 0, 0]},
+        "fitted": task.fitted
+        | {"on_mean": [90.0, 2250.0, 500.0, 1250.0], "never_on": [0, 0, 0, 0], "off_w": [1.5, 0.0, 7.0, 0.0]},
         "calibration": {"tau": [0.5] * len(targets.names)},
         "references": {},
     }
@@ -115,8 +116,9 @@ def agree(stored: dict[str, Any], series: Series, answers: list[dict[str, Any]])
     known = [answer for answer in answers if answer["devices"]]
     np.testing.assert_array_equal(np.float32([answer["mains"] for answer in known]), series.values[0, there])
     score, watts = np.split(batch(stored, series), 2)
-    tau, mean = stored["calibration"]["tau"], stored["fitted"]["on_mean"]
-    drawn = np.array([[answer["devices"][name]["on"] for answer in known] for name in stored["outputs"]]) * watts
+    tau, mean, rest = stored["calibration"]["tau"], stored["fitted"]["on_mean"], stored["fitted"]["off_w"]
+    on = np.array([[answer["devices"][name]["on"] for answer in known] for name in stored["outputs"]])
+    drawn = np.where(on, watts, np.array(rest)[:, None])
     drawn = np.minimum(drawn, np.maximum(series.values[0, there], 0))
     drawn *= np.minimum(1, series.values[0, there] / np.maximum(drawn.sum(axis=0), 1e-9))
     for k, name in enumerate(stored["outputs"]):

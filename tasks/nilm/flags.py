@@ -8,6 +8,7 @@ FITTED = {
     "on_w": "K",
     "levels": "grid?",
     "never_on": "K?",
+    "off_w": "K?",
     "min_on": "K?",
     "min_off": "K?",
     "runs": "K?",

@@ -9,6 +9,7 @@ from typing import Any
 from checkpoint import Checkpoint
 from errors import UsageError, nearest
 from sources.appliances import appliance, rule, spelled
+from tasks.nilm.standby import Standby
 from tasks.nilm.states import steps_of
 
 ALL = ""  # the device of a value that is given without one
@@ -50,6 +51,7 @@ class Rules:
     def __init__(self, given: Mapping[str, Mapping[str, Any]], columns: Mapping[str, str] | None = None) -> None:
         self.given = {flag: _numbers(flag, pairs) for flag, pairs in given.items()}
         self.columns, self.step, self.start = dict(columns or {}), 0.0, None
+        self.standbys: Mapping[str, Standby] = {}  # of devices that reach the usual threshold at rest
 
     step: float  # seconds; 0: shorter than any run
     start: Checkpoint | None
@@ -72,6 +74,11 @@ class Rules:
         source = "given" if len(words) == len(FLAGS) else ", ".join([origin, *words])
         return DeviceRule(**found, rule_from=source, least_w=found["on_w"] if raised else 0.0)
 
+    def usual(self, names: Sequence[str]) -> dict[str, float]:
+        """{device: W from which on it is on} of those for which --on-w says nothing."""
+        given = by_device(self.given["on_w"], names, "--on-w", self.columns)
+        return {name: self.of(name, names).on_w for name in names if not {name, ALL} & {*given}}
+
     def steps(self, names: Sequence[str], seconds: float) -> list[tuple[int, int]]:
         """The shortest run and break of each device, in steps of so many seconds."""
         rules = [self.of(name, names) for name in names]
@@ -87,6 +94,8 @@ class Rules:
         }
         start = self.start
         if start is None or name not in start.outputs:
+            if (standby := self.standbys.get(name)) is not None:
+                return found | {"on_w": standby.on_w}, f"above its standby of {standby.rest:.3g} W"
             return found, f"usual for a {kind}" if kind else "no rule for this name"
         k = list(start.outputs).index(name)
         for flag in FLAGS:

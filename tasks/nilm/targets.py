@@ -69,13 +69,14 @@ class DeviceTargets(Targets):
 
     def read(self, task: Task, device: torch.device) -> DeviceTargetReader:
         """The targets [2K, total] on a device, encoded as windows are read."""
-        known = {"never_on": [0.0] * len(self.states), **task.fitted}
-        peak, mean, never_on = (
+        none = [0.0] * len(self.states)
+        known = {"never_on": none, "off_w": none, **task.fitted}
+        peak, mean, never_on, off = (
             torch.tensor(known[key], dtype=torch.float32, device=device)[:, None]
-            for key in ("peak", "on_mean", "never_on")
+            for key in ("peak", "on_mean", "never_on", "off_w")
         )
         states, watts = (torch.from_numpy(values).to(device) for values in (self.states, self.values))
-        return DeviceTargetReader(states, watts, peak, mean, never_on == 1)
+        return DeviceTargetReader(states, watts, peak, mean, never_on == 1, off)
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,14 @@ class DeviceSample:
         """Watts float32 of device k at the steps at which it is on."""
         watts: np.ndarray = np.maximum(self.targets.values[k, self.steps & (self.targets.states[k] == 1)], 0)
         return watts
+
+    def rests(self) -> list[float]:
+        """The median W of each device while it is off; NaN where it never is."""
+        found = []
+        for states, watts in zip(self.targets.states, self.targets.values, strict=True):
+            off = watts[self.steps & (states == 0) & ~np.isnan(watts)]
+            found.append(max(float(np.median(off)), 0.0) if len(off) else math.nan)
+        return found
 
     def activations(self) -> list[int]:
         """How often each device switches on, or is on when the sample or a stretch of it begins."""
@@ -125,8 +134,8 @@ def constants_of(
     *,
     levels: bool,
 ) -> dict[str, Any]:
-    """Of each device the share of time on and the weight of it, and the power when on: its mean, a peak to clip at, and
-    levels of it in units of the mean.
+    """Of each device the share of time on and the weight of it, the power when off, and when on: its mean, a peak to
+    clip at, and levels of it in units of the mean.
 
     Parameters
     ----------
@@ -151,9 +160,11 @@ def constants_of(
 
     never = (rate == 0).astype(np.float64)
     weight = np.minimum((1 - rate) / np.maximum(rate, 1 / MOST_WEIGHT), MOST_WEIGHT)
+    rests = np.where(never == 1, 0.0, sample.rests())
     if kept is None:
         each = [powers(k, levels) for k in range(len(rate))]
         found = {"base_rate": rate.tolist(), "pos_weight": weight.tolist(), "never_on": never.tolist()}
+        found["off_w"] = np.nan_to_num(rests).tolist()
         return found | {name: [of_device[name] for of_device in each] for name in each[0]}
     taught = {name: list(kept[name]) for name in ("on_mean", "peak", "levels") if name in kept}
     untaught = np.array(kept.get("never_on", np.zeros(len(rate))))
@@ -163,7 +174,9 @@ def constants_of(
     lacking = np.isnan(rate)
     found = {"base_rate": rate, "pos_weight": weight, "never_on": never * untaught}
     old = {"never_on": untaught, **kept}
-    return {name: np.where(lacking, old[name], fresh).tolist() for name, fresh in found.items()} | taught
+    rests = np.where(np.isnan(rests), kept.get("off_w", np.zeros(len(rate))), rests)
+    again = {name: np.where(lacking, old[name], fresh).tolist() for name, fresh in found.items()}
+    return again | {"off_w": rests.tolist()} | taught
 
 
 def _powers(drawn: np.ndarray, *, levels: bool) -> dict[str, Any]:
@@ -184,7 +197,7 @@ def _mean(values: np.ndarray, known: np.ndarray) -> float:
 class DeviceTargetReader:
     """Windows [B, 2K, L] of targets: states, then watts up to the device's peak in units of its mean when on.
 
-    `untaught` bool [K, 1] are devices of which nothing is learned.
+    `untaught` bool [K, 1] are devices of which nothing is learned, `off` [K, 1] the W of each while it is off.
     """
 
     def __init__(
@@ -194,7 +207,9 @@ class DeviceTargetReader:
         peak: torch.Tensor,
         mean: torch.Tensor,
         untaught: torch.Tensor,
+        off: torch.Tensor,
     ) -> None:
+        self.off = off
         self._states, self._watts, self._peak, self._mean, self._untaught = states, watts, peak, mean, untaught
         self.device, self.shape = states.device, (2 * len(states), states.shape[1])
 
@@ -257,9 +272,10 @@ class Overlaid(Windows):
         )
 
     def more(self, count: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """States and watts [count, K, length] that may be added: those of other windows."""
+        """States and watts [count, K, length] that may be added: other windows, less what is drawn at rest."""
         others = self.locate(torch.randint(len(self), (count,)).to(self.device))[0]
-        return self.devices.drawn(others, length)
+        states, watts = self.devices.drawn(others, length)
+        return states, (watts - self.devices.off).clamp(min=0)
 
     def _other_loads(self, count: int, length: int) -> torch.Tensor:
         """Watts [count, length] of loads that are none of the devices."""

@@ -49,7 +49,7 @@ from tasks.nilm.suited import suited
 from tasks.nilm.targets import DeviceSample, DeviceTargetReader, DeviceTargets, Overlaid, constants_of
 from tasks.nilm.taus import Taus, few_runs, tell_few
 from tasks.nilm.timeline import MOST_OVERLAP, Decided, Timeline, judged_stride, kpis, used
-from tasks.nilm.truth import believable, targets_of
+from tasks.nilm.truth import believable, standbys, targets_of
 from tasks.nilm.units import doubts, gap_hint
 from tasks.nilm.watts import certain, described
 from tasks.nilm.wholes import WholeRuns
@@ -144,11 +144,28 @@ class Nilm(Task):
         tell_notes(self.taken.notes)
         series, self.borrowed = read_houses(self.options, config, columns, self.taken.houses)
         self.rules.begin(seconds_of(series), self.start)
+        if config.mode == "train":
+            series = self._above_standby(series, config)
         on_w = {name: self.rules.of(name, series.channels[1:]).on_w for name in series.channels[1:]}
         if self.options.overlay_from and config.mode != "infer":
             self.traces = read_traces(self.options, config, series, self.rules)
             series = replace(series, notes=(*series.notes, self.traces.note))
         return believable(replace(series, notes=(*series.notes, *doubts(series, on_w))))
+
+    def _above_standby(self, series: Series, config: RunConfig) -> Series:
+        """Take thresholds above what devices draw at rest; where whole houses are held out, tell of them."""
+        usual = self.rules.usual(series.channels[1:])
+        found, notes = standbys(series, config, usual), []
+        for name, (rest, on_w) in found.items():
+            least, told = usual[name], f"{name} draws {rest:.3g} W at rest"
+            if config.split_mode == "group":
+                flag = f"--on-w {shlex.quote(f'{name}={on_w:g}')}"
+                notes.append(f"warning: {told}, so from {least:g} W it is nearly always on; {flag} counts more")
+            else:
+                flag = f"--on-w {shlex.quote(f'{name}={least:g}')}"
+                notes.append(f"{told}, so it is on from {on_w:g} W ({flag} for the usual {least:g} W)")
+        self.rules.standbys = {} if config.split_mode == "group" else found
+        return replace(series, notes=(*series.notes, *notes))
 
     def match(self, series: Series, config: RunConfig, same_place: bool) -> Series:
         return series if same_place or not self.borrowed else without(series, self.borrowed, self.options, config)
@@ -191,7 +208,7 @@ class Nilm(Task):
     def learn_constants(
         self, truth: DeviceSample, names: Sequence[str], kept: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        """Shares of time on, and the power when on: its mean, a peak to clip at, and levels."""
+        """Shares of time on, the power when off, and when on: its mean, a peak to clip at, and levels."""
         rules = zip(*(self.rules.of(name, names).values for name in names), strict=True)
         levels = self.target == "both" and self.options.nilm_power == "levels"
         elsewhere = {} if self.traces is None else self.traces.elsewhere(self.options.overlay, self.horizon)
@@ -273,7 +290,7 @@ class Nilm(Task):
         line, names, tau = self._line(scored), eval_context.names, list(calibration["tau"])
         whole = self._whole_runs(line, eval_context)
         if self._last_decided is None or self._last_decided.line is not line or self._last_decided.tau != tau:
-            how = (line, tau, self.rules, self._least_w(names), eval_context, whole)
+            how = (line, tau, self.rules, self._least_w(names), self._off_w, eval_context, whole)
             self._last_decided = Decided.of(*how, strict=self.target != "power")
         decided = self._last_decided
         if line.on is None:
@@ -308,6 +325,11 @@ class Nilm(Task):
     def _least_w(self, names: Sequence[str]) -> list[float]:
         """Watts [K] that a step needs, besides its probability, to be on."""
         return [self.rules.of(name, names).least_w if self.target == "both" else 0.0 for name in names]
+
+    @property
+    def _off_w(self) -> Sequence[float]:
+        """W of each device while it is off; 0 in checkpoints that do not know."""
+        return self.fitted.get("off_w") or [0.0] * len(self.fitted["on_mean"])
 
     def _line(self, scored: Predictions) -> Timeline:
         if self._last is None or self._last[0] is not scored:

@@ -142,6 +142,7 @@ class Decided:
         tau: Sequence[float],
         rules: Rules,
         least_w: Sequence[float],
+        off_w: Sequence[float],
         eval_context: EvalContext,
         whole: WholeRuns,
         *,
@@ -149,7 +150,8 @@ class Decided:
     ) -> Decided:
         """By thresholds, the duration rules that the truth follows, and the watts [K] that a step needs to be on.
 
-        `strict` as in `watts.sure`; `whole` are the devices whose runs may be decided as a whole.
+        `off_w` are those of each device where none of its own count; `strict` as in `watts.sure`; `whole` are the
+        devices whose runs may be decided as a whole.
         """
         steps = rules.steps(eval_context.names, seconds_of(eval_context.series))
         mains = eval_context.series.values[0, line.at]
@@ -166,9 +168,10 @@ class Decided:
             for one, score, always in zip(tau, line.score, often, strict=True)
         ]
         kept, likely = (np.where(often, on, each) for each in counted(on, line.score, line.when, limits))
-        watts = whole.drawn(line.watts)
+        watts, rest = whole.drawn(line.watts), np.asarray(off_w, np.float32)[:, None]
         over = (watts * on).sum(axis=0) > mains
-        return cls(line, tau, on, capped(watts * kept, mains), capped(watts * likely, mains), limits, over, whole)
+        step, energy = (capped(np.where(part, watts, rest), mains) for part in (kept, likely))
+        return cls(line, tau, on, step, energy, limits, over, whole)
 
 
 def kpis(decided: Decided, eval_context: EvalContext) -> dict[str, Any]:

@@ -6,7 +6,7 @@ What cannot be true teaches a model nothing but the fault. Steps of it are unkno
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
@@ -17,6 +17,7 @@ from data import Series
 from errors import DataError
 from tasks.nilm.features import seconds_of
 from tasks.nilm.rules import Rules
+from tasks.nilm.standby import Standby, standby
 from tasks.nilm.states import BASE_SHARE, UNKNOWN, flat_lines, on_states, resting_level, runs, steps_of
 from tasks.nilm.targets import DeviceTargets
 
@@ -140,6 +141,27 @@ def learned_from(steps: int, config: RunConfig) -> int:
         return max(train - (config.folds - 1) * (test or val), 0)
     back = config.test_ratio or config.val_ratio  # from each fold to the next
     return max(round(steps * (1 - config.val_ratio - config.test_ratio - (config.folds - 1) * back)), 0)
+
+
+def standbys(series: Series, config: RunConfig, on_w: Mapping[str, float]) -> dict[str, Standby]:
+    """{device: its standby} of those that have one above their threshold, from what every fold trains on.
+
+    Where whole houses are held out, from all of them: to be told, not to be taken.
+
+    Parameters
+    ----------
+    series : the mains, then the devices.
+    on_w : {device: W from which on it would be on} of the devices that are looked at.
+    """
+    parts = list(rows_of(series))
+    if config.split_mode != "group":
+        parts = [slice(part.start, part.start + learned_from(part.stop - part.start, config)) for part in parts]
+    found = {}
+    for name, least in on_w.items():
+        watts = series.values[series.channels.index(name)]
+        if rest := standby(np.concatenate([watts[part] for part in parts]), least):
+            found[name] = rest
+    return found
 
 
 def frozen_steps(series: Series, row: int, config: RunConfig) -> np.ndarray:
