@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 from errors import DataError, many
@@ -16,7 +17,8 @@ from readers import register
 from readers.base import Reader, TableText, csv_text
 
 READS = {"endings": [".epw"]}
-START, LAST = b"LOCATION,", "DATA PERIODS"
+START = re.compile(rb"LOCATION,(?:[^,\r\n]*,){5}\s*-?[\d.]+\s*,\s*-?[\d.]+")  # five words, latitude and longitude
+LAST = "DATA PERIODS"
 TIMES = ("Year", "Month", "Day", "Hour")
 FIRST = 6  # column of the first value: minute and the sources stand before it
 FIELDS = {  # name: what stands for a missing value

@@ -26,7 +26,7 @@ def translated(text: io.BufferedReader, head: bytes, path: Path) -> tuple[TableT
         return lvm.table(text.read(), path), text
     if pcaxis.START.match(head):
         return load("pcaxis").text(text, path), text
-    if head.startswith(epw.START):
+    if epw.START.match(head):
         return load("epw").text(text, path), text
     if scopes.START.match(head):
         return scopes.table(text.read(), path), text

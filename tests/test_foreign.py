@@ -205,6 +205,18 @@ def epw():
     return "\n".join([*head, *lines])
 
 
+def test_a_table_whose_first_column_is_a_location_is_no_weather(put):
+    """As the OECD exports them; the message was that it begins as EnergyPlus weather."""
+    lines = [
+        f"{place},{day:%Y-%m},{k}"
+        for place in ("AUT", "BEL")
+        for k, day in enumerate(pd.date_range("2003", periods=9, freq="MS"))
+    ]
+    path = put("\n".join(["LOCATION,TIME,Value", *lines]), "a.csv")
+    found = read_long([path], time_col="TIME", id_col="LOCATION")
+    assert found.channels == ("Value",) and list(found.rows) == ["AUT", "BEL"]
+
+
 @pytest.mark.parametrize("name", ["a.epw", "a.csv"])
 def test_energyplus_weather_is_a_year_of_hours(put, name):
     path = put(epw(), name)
