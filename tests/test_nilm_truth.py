@@ -12,7 +12,7 @@ from data import Series
 from readers.clock import Clock, fixed_freq
 from tasks.nilm.rules import Rules
 from tasks.nilm.states import UNKNOWN
-from tasks.nilm.truth import believable, dead, exceeding, learned_from, targets_of
+from tasks.nilm.truth import believable, dead, exceeding, learned_from, spikes, targets_of
 
 SECOND = 10**9
 
@@ -116,3 +116,38 @@ def test_in_long_steps_a_frozen_meter_repeats_itself_more_than_twice(step, froze
     )
     found = targets_of(series, config, Rules({}), drop_flatlines=True).states[0] == UNKNOWN
     assert np.flatnonzero(found).tolist() == list(range(200, 200 + frozen))
+
+
+def test_a_moment_above_all_that_the_house_draws_around_is_a_spike():
+    draw = np.random.default_rng(3)
+    mains = 100.0 + 900 * (draw.random(400) < 0.1)
+    mains[50:70] = np.nan
+    watts = np.where(draw.random(400) < 0.3, 80.0, 0.0)
+    watts[[30, 31, 200, 399]] = 32768, 4000, 32768, 1300
+    watts[300:306] = 5000  # a minute: no moment
+    watts[350] = 1100  # no more than the house draws somewhere around
+    found = spikes(mains, watts, 10.0)
+    high, plain = 1.1 * np.array([np.nanmax(mains[max(i - 30, 0) : i + 30]) for i in range(400)]) + 20, []
+    for i in range(400):
+        begin, end = i, i + 1
+        while begin and watts[begin - 1] > high[begin - 1]:
+            begin -= 1
+        while end < 400 and watts[end] > high[end]:
+            end += 1
+        plain.append(bool(watts[i] > high[i] and (end - begin) * 10 < 60))
+    np.testing.assert_array_equal(found, plain)
+    assert np.flatnonzero(found).tolist() == [30, 31, 200, 399]
+
+
+def test_a_spike_is_read_as_what_came_before_it_and_told():
+    mains = np.tile([100.0, 2300.0, 2300.0, 2300.0, 100.0], 100)
+    kettle = np.where(mains > 1000, 2200.0, 0.0)
+    lamp = np.full(500, 40.0)
+    lamp[[0, 100, 101]], kettle[8] = (49150, 12288, 9000), np.nan
+    found = believable(house(mains, kettle, lamp))
+    np.testing.assert_array_equal(found.values[2], np.full(500, 40, np.float32))
+    np.testing.assert_array_equal(found.values[1], kettle.astype(np.float32))
+    (note,) = found.notes
+    assert "ten minutes around: lamp (3, up to 49,150 W); taken as the ones before them" in note
+    lamp[::20] = 49150  # more than a hundredth: another unit, say
+    assert not any("ten minutes" in note for note in believable(house(mains, kettle, lamp)).notes)

@@ -144,13 +144,14 @@ class Nilm(Task):
         tell_notes(self.taken.notes)
         series, self.borrowed = read_houses(self.options, config, columns, self.taken.houses)
         self.rules.begin(seconds_of(series), self.start)
+        series = believable(series)
         if config.mode == "train":
             series = self._above_standby(series, config)
         on_w = {name: self.rules.of(name, series.channels[1:]).on_w for name in series.channels[1:]}
         if self.options.overlay_from and config.mode != "infer":
             self.traces = read_traces(self.options, config, series, self.rules)
             series = replace(series, notes=(*series.notes, self.traces.note))
-        return believable(replace(series, notes=(*series.notes, *doubts(series, on_w))))
+        return replace(series, notes=(*series.notes, *doubts(series, on_w)))
 
     def _above_standby(self, series: Series, config: RunConfig) -> Series:
         """Take thresholds above what devices draw at rest; where whole houses are held out, tell of them."""

@@ -15,10 +15,20 @@ import numpy as np
 from config import RunConfig
 from data import Series
 from errors import DataError
+from readers.paths import abridge
 from tasks.nilm.features import seconds_of
 from tasks.nilm.rules import Rules
 from tasks.nilm.standby import Standby, standby
-from tasks.nilm.states import BASE_SHARE, UNKNOWN, flat_lines, on_states, resting_level, runs, steps_of
+from tasks.nilm.states import (
+    BASE_SHARE,
+    UNKNOWN,
+    flat_lines,
+    on_states,
+    resting_level,
+    rolling_minimum,
+    runs,
+    steps_of,
+)
 from tasks.nilm.targets import DeviceTargets
 
 log = logging.getLogger("tsrun")
@@ -28,6 +38,8 @@ MORE, SLACK = 1.1, 20.0  # devices above MORE x mains + SLACK W are more than er
 IMPOSSIBLE_SECONDS = 300.0  # and it lasts: shorter, a meter is late by some readings
 MOST_SHARE = 0.1  # of the steps that are wrong by this; where more are, a device is a meter that holds others
 DEAD_SECONDS = 300.0  # of exactly 0 W, where a house otherwise draws something
+AROUND_SECONDS = 600.0  # within which a meter has seen what a device draws, however late either is
+SPIKE_SECONDS, SPIKES = 60.0, 0.01  # that a wrong reading of a device lasts, less than; and their share, at most
 
 
 def rows_of(series: Series) -> Iterator[slice]:
@@ -80,13 +92,49 @@ def dead(mains: np.ndarray, devices: np.ndarray, step_seconds: float) -> np.ndar
     return np.repeat(zero[starts] & ((lengths >= steps_of(DEAD_SECONDS, step_seconds)) | (drawn > SLACK)), lengths)
 
 
+def spikes(mains: np.ndarray, watts: np.ndarray, step_seconds: float) -> np.ndarray:
+    """Steps bool [n] at which a device reads more than its house has drawn in the minutes around, for a moment alone.
+
+    Parameters
+    ----------
+    mains, watts : W of a house and of a device, [n]; NaN where there is no reading.
+    step_seconds : length of a step.
+    """
+    most = -rolling_minimum(-mains, steps_of(AROUND_SECONDS, step_seconds), centred=True)
+    above = watts > MORE * most + SLACK  # False where either is unknown
+    starts, lengths = runs(above)
+    return np.repeat(above[starts] & (lengths < steps_of(SPIKE_SECONDS, step_seconds)), lengths)
+
+
+def _without_spikes(series: Series) -> Series:
+    """A series in whose devices a wrong reading is the one before it, or the one after at the beginning of a house."""
+    values, told, step = series.values, [], seconds_of(series)
+    for k, name in enumerate(series.channels[1:], start=1):
+        wrong = np.concatenate(
+            [spikes(series.values[0, part], series.values[k, part], step) for part in rows_of(series)]
+        )
+        if not wrong.any() or wrong.mean() > SPIKES:
+            continue
+        values = series.values.copy() if values is series.values else values
+        for part in rows_of(series):
+            right = np.flatnonzero(~wrong[part])
+            before = np.maximum(np.searchsorted(right, np.arange(len(wrong[part])), side="right") - 1, 0)
+            values[k, part] = values[k, part][right[before]]
+        told.append(f"{name} ({wrong.sum():,}, up to {np.nanmax(series.values[k][wrong]):,.0f} W)")
+    if not told:
+        return series
+    what = f"single readings above all that the house draws in the ten minutes around: {abridge(told)}"
+    return replace(series, values=values, notes=(*series.notes, f"warning: {what}; taken as the ones before them"))
+
+
 def believable(series: Series) -> Series:
-    """A series without the readings of a meter that was dead, and with a note of what cannot be true.
+    """A series without the readings of a meter that was dead and of devices that spiked, and notes of what is not true.
 
     Parameters
     ----------
     series : the mains, then the devices, in W.
     """
+    series = _without_spikes(series)
     mains, devices = series.values[0], series.values[1:]
     nothing = np.concatenate([dead(mains[part], devices[:, part], seconds_of(series)) for part in rows_of(series)])
     too_much, notes = impossible(series) & ~nothing, []
