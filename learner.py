@@ -32,7 +32,7 @@ from ranks.alone import Alone
 from rundir import Listener, tensorboard_writer
 from scaler import Scaler
 from solving.closed import ClosedForm, solved
-from sources import levels, things
+from sources import beginnings, levels, things
 from splits import NAMES, Split
 from tasks.base import Task
 from tasks.predictions import Predictions, Tried
@@ -359,7 +359,7 @@ class Learner:
             fitted=self.task.fitted,
             calibration=self.calibration,
             references=self.references,
-            split=dict(self.split.how),
+            split=dict(self.split.how) | {"begins": beginnings.kept(series, self.run_data.keep.tolist())},
             sources=series.hashes,
             beside=resuming.checksums(self.run_data.beside),
             coding=things.kept(series),

@@ -23,12 +23,14 @@ from evaler import LEARNED, SELECTION, Case, Evaluator, Judge, References
 from explaining.importance import explain
 from hardware import Precision, Runner, compile_model
 from scaler import Scaler, far_warning
+from sources import beginnings
 from splits import Split
 from tasks.base import Task
 from tasks.predictions import Predictions
 from windows import Index
 
 log = logging.getLogger("tsrun")
+OTHER = "files that were no part of training"
 
 
 class Inference:
@@ -60,6 +62,8 @@ class Inference:
         demo = self.config.demo and start.config["demo"] and self.config.seed == start.config["seed"]
         self.known_files = demo or (bool(hashes) and hashes == start.sources)
         self.some_known = self.known_files or not set(hashes).isdisjoint(start.sources)
+        begins = start.split.get("begins", ())
+        self.grown = not self.known_files and beginnings.go_on(run_data.series, run_data.keep.tolist(), begins)
         self.made = self._make_split()
         self.split = self.config.eval_split or "all"
         self.index = self.index_of(self.split)
@@ -113,7 +117,8 @@ class Inference:
         if self.start.refit is not None and self.some_known:
             return "trained on all of these windows: no score"
         if not self.known_files:
-            return "includes files of training" if self.some_known else "files that were no part of training"
+            what = "files that go on from training's: includes training windows" if self.grown else OTHER
+            return "includes files of training" if self.some_known else what
         return LEARNED if self.split in (self.start.learned or ()) else SELECTION[self.split]
 
     def _far(self) -> list[str]:
@@ -266,7 +271,7 @@ class Inference:
             "scored": self.split,
             "windows": len(self.index),
             "files_of_training": self.known_files,
-            "overlap": seen,  # scored targets that training saw
+            "overlap": None if self.grown else seen,  # scored targets that training saw
         }
         path = str(checkpoint.find(self.config.ckpt))
         model = {"checkpoint": path, "schema": self.start.schema, "parameters": judge.case.parameters}

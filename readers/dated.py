@@ -290,7 +290,7 @@ def _lined(title: Sequence[str], columns: Columns, dialect: Dialect) -> Dated | 
     if worded is None:
         return None
     label = label_among(kept, rows[:MOST_LINES])
-    follows = bool(timed) or follow(rows, dialect)
+    follows = bool(timed) or follow(rows, dialect, kept)
     return Dated(tuple(names), LINE, (), steps=False, follow=follows, worded=bool(worded), label=label)
 
 

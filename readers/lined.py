@@ -10,12 +10,14 @@ from collections.abc import Sequence
 
 from readers.dialect import Dialect
 from readers.fitting import MOST_LINES
-from readers.guess import DAY_LONG, is_id_word, is_time, is_time_word, steps_named
+from readers.guess import DAY_LONG, is_id_word, is_time, is_time_word, steps_named, words_of
 
 LEAST_LINES = 20  # lines, by fewer of which nothing is seen
 MOST_COLUMNS = 50  # more are rather the steps of series, whatever they are called
 BLOCK = 25  # lines of which a correlation is taken
 ALIKE = 0.5  # correlation of a column with itself a line before, from which on lines follow one another in time
+SOME = 0.2  # of the columns, of which more are so
+PLACES = {"lat", "lon", "lng", "long", "latitude", "longitude", "easting", "northing"}
 MOSTLY_ALIKE = 0.3  # the same of most columns of a table without names
 BY_FAR = 0.1  # by which columns are more like the one beside them than like others, where they are steps
 DAYS = (7, 12, *DAY_LONG)  # columns that are rather parts of a week, a year or a day
@@ -83,16 +85,22 @@ def _are_months(names: Sequence[str]) -> bool:
     return all(is_time(f"{name} 2000") for name in names)
 
 
-def follow(rows: Sequence[Sequence[str]], dialect: Dialect) -> bool:
-    """Whether lines follow one another in time: some column is much like itself a line before, and not sorted.
+def follow(rows: Sequence[Sequence[str]], dialect: Dialect, names: Sequence[str] = ()) -> bool:
+    """Whether lines follow one another in time: some columns are much like themselves a line before, and not sorted.
+
+    Where a thing stands says nothing, since lists of places go round a country as well.
 
     Parameters
     ----------
     rows : the cells of some lines, the first ones at the beginning.
     dialect : what a number is.
+    names : of their columns; () for none.
     """
-    columns = [_numbers(cells, dialect) for cells in zip(*rows[:MOST_LINES], strict=True)]
-    return any(_alike(numbers) >= ALIKE for numbers in columns if len(numbers) >= BLOCK)
+    places = [bool(PLACES & {*words_of(name)}) for name in names] or [False] * len(rows[0])
+    cells = zip(zip(*rows[:MOST_LINES], strict=True), places, strict=True)
+    columns = [numbers for column, place in cells if not place and len(numbers := _numbers(column, dialect)) >= BLOCK]
+    varied = [numbers for numbers in columns if len({*numbers}) * 4 >= len(numbers)]
+    return sum(_alike(numbers) >= ALIKE for numbers in varied) > SOME * len(varied)
 
 
 def unnamed(rows: Sequence[Sequence[str]], count: int, dialect: Dialect) -> bool | None:

@@ -38,7 +38,7 @@ from readers.odd import OddCells, Taken
 from readers.paths import abridge
 from readers.pieces import BLOCK
 from readers.precision import judged
-from readers.things import Columns
+from readers.things import Columns, label_hint
 from readers.threads import check_room, result_of
 from readers.units import odd_number, odd_told
 
@@ -133,7 +133,7 @@ def _read_as(number: type[np.floating], asides: Asides, large: bool) -> tuple[np
         first_lines = decode(b"\n".join(start)).split("\n", SNIFF_ROWS)[:SNIFF_ROWS]
         # No column at an end of a table of things need be the labels.
         taken = replace(dialect, apart=LAST, index=beside.index) if beside.of_things else dialect
-        layout, notes = sniff(first_lines, replace(taken, header="yes") if beside.lettered else taken, path)
+        layout, notes = _sniffed(first_lines, replace(taken, header="yes") if beside.lettered else taken, path)
         # A guess at N, generous since memory that is never written costs nothing; a packed file has more, and grows.
         expected = 1 + path.stat().st_size * (2 + start[0].count(b"\n")) // (1 + len(start[0]))
         rows = Rows(number, layout.columns, expected, large=large)
@@ -176,6 +176,17 @@ def _read_as(number: type[np.floating], asides: Asides, large: bool) -> tuple[np
         tuple(map(str.strip, names[layout.index : layout.width - len(beside.words)])) if beside.of_things else (),
         tuple((name, tuple(known)) for name, known in beside.words.items()),
     )  # fmt: skip
+
+
+def _sniffed(lines: list[str], dialect: Dialect, path: Path) -> tuple[Layout, list[str]]:
+    """As `sniff`; its error for a first column of times names the way for a table of things as well, beside words."""
+    try:
+        return sniff(lines, dialect, path)
+    except DataError as error:
+        example = label_hint(path, dialect).partition(";")[0] if error.hint.startswith("--time-col") else ""
+        if example:
+            error.hint = f"{example}, {error.hint}"
+        raise
 
 
 def _blocks(table: OpenTable, asides: Asides) -> tuple[Iterator[bytes], list[str], Columns, list[str]]:

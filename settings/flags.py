@@ -51,6 +51,11 @@ class Flag:
     def option(self) -> str:
         return "--" + self.name.replace("_", "-")
 
+    @property
+    def names_columns(self) -> bool:
+        """Whether its words are names of columns, which are read without spaces around them, as in files."""
+        return self.channels or self.name_too or self.metavar in ("COL", "NAME")
+
     def free_in(self, mode: str) -> bool:
         """Whether a value beside that of a checkpoint is no contradiction, although the flag `binds`."""
         return self.names or (self.reaches and mode == "infer")
@@ -144,7 +149,7 @@ def _scalar(flag: Flag, raw: Any) -> Any:
     if flag.duration:
         return seconds(str(raw))
     if (flag.kind is str and not flag.number_too) or (flag.name_too and _is_name(raw)):
-        return str(raw)
+        return str(raw).strip() if flag.names_columns else str(raw)
     try:
         return _number(float if flag.number_too else flag.kind, raw, flag.number_too or flag.within)
     except ValueError as error:

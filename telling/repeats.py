@@ -18,6 +18,7 @@ from splits import Split
 
 CHANCE = np.log(1e-9)  # that a column without anything to do with the label would say it
 FEW, MOST = 2_000, 50_000  # cases that say which columns are looked at closely, and of those at most so many
+LEAST = 15  # values in an order, of which chance makes one in 10**12
 KINDS = 50  # different values of a label that are classes, and not a quantity
 SUMMED = 3  # columns that a quantity is made of, at most
 FINE = 1e-5  # of the label's range: float32 tells 1e-7 of the largest value apart
@@ -43,10 +44,11 @@ def told(run_data: RunData, split: Split) -> list[str]:
 
 def _line(cases: _Cases, label: str, run_data: RunData) -> Iterator[str]:
     alone = [name for name, column in zip(cases.names, cases.columns, strict=True) if _says(column, cases.label)]
-    if alone:
-        what = f"from {_listed(alone)} alone {label!r} follows in each case of training"
-    elif summed := _sum(cases):
+    summed = _sum(cases)
+    if summed and len(alone) <= len(summed):
         alone, what = summed, f"{label!r} is {_formula(cases, summed)} in each case of training"
+    elif alone:
+        what = f"from {_listed(alone)} alone {label!r} follows in each case of training"
     else:
         return
     why = "known only with the label? then no figure here holds for new data"
@@ -130,11 +132,25 @@ def _of_constants(run_data: RunData, rows: np.ndarray) -> tuple[tuple[str, ...],
 
 
 def _says(column: np.ndarray, label: np.ndarray) -> bool:
-    """Whether each class of a label [n] follows from a column [n], by its values or by where it lies among them."""
+    """Whether a label [n] follows from a column [n]: a class from its values or where it lies among them, a quantity
+    from its order."""
     known = ~np.isnan(column) & ~np.isnan(label)
-    if 2 * known.sum() < len(known) or len(np.unique(label[known][:FEW])) > KINDS:
+    if 2 * known.sum() < len(known):
         return False
+    if len(np.unique(label[known][:FEW])) > KINDS:
+        return _orders(column[known], label[known])
     return all(_follows(column[known][:most], label[known][:most]) for most in (FEW, MOST))
+
+
+def _orders(column: np.ndarray, label: np.ndarray) -> bool:
+    """Whether a quantity [n] grows, or falls, wherever a column [n] grows, as a wage does with its logarithm."""
+    order = np.lexsort((label, column))
+    again, steps = np.diff(column[order]) == 0, np.diff(label[order])
+    least = FINE * np.ptp(label)
+    grown = steps[~again]
+    if len(grown) < LEAST or (np.abs(steps[again]) > least).any():
+        return False
+    return bool((grown >= -least).all() or (grown <= least).all())
 
 
 def _follows(column: np.ndarray, label: np.ndarray) -> bool:

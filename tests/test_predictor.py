@@ -282,3 +282,23 @@ def test_values_that_no_model_can_take_are_refused_not_scored(home):
     assert (
         done.code == 3 and "value 3e+38, which is larger than any measurement, the first of 0 missing and" in done.err
     )
+
+
+def test_files_that_go_on_from_those_of_training_are_called_so(tmp_path):
+    """The same table a week later; and another that only has its names."""
+    rng = np.random.default_rng(2)
+    hours = [f"2024-{1 + k // 672:02d}-{1 + k // 24 % 28:02d} {k % 24:02d}:00" for k in range(500)]
+    for name, first, last in (("a", 0, 400), ("grown", 0, 500), ("later", 300, 500)):
+        values = np.round(10 + rng.normal(size=500), 2) if name == "a" else values
+        lines = [f"{hours[k]},{values[k]}" for k in range(first, last)]
+        (tmp_path / f"{name}.csv").write_text("time,x\n" + "\n".join(lines) + "\n")
+    good(tmp_path, "--mode train --task forecast --csv a.csv --horizon 4 --backbone ridge --reference off --tag it")
+    found = {}
+    for name in ("a", "grown", "later"):
+        words = f"--mode infer --ckpt artifacts/it --csv {name}.csv --reference off --eval-split all --desc {name}"
+        folder = good(tmp_path, words)
+        said = strict(folder / "manifest.json")["split"]["overlap"]
+        found[name] = strict(folder / "summary.json")["selection"], said
+    assert found["grown"] == ("files that go on from training's: includes training windows", None)
+    assert found["later"] == ("files that were no part of training", 0)
+    assert found["a"][0] == "includes training windows" and found["a"][1] > 0

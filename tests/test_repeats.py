@@ -75,6 +75,8 @@ def test_numbers_that_only_differ_from_row_to_row_say_nothing(tmp_path):
         (lambda a, b: 2.54 * a, "'cm' is 2.54 times 'a' in each case"),
         (lambda a, b: a + b, "'cm' is 'a' + 'b' in each case"),
         (lambda a, b: 1.8 * b + 32, "'cm' is 1.8 times 'b' + 32 in each case"),
+        (lambda a, b: np.log(b).round(6), "from 'b' alone 'cm' follows in each case"),
+        (lambda a, b: -(b**3), "from 'b' alone 'cm' follows in each case"),
         (lambda a, b: a * b, ""),
         (lambda a, b: a + b + 0.01 * np.sin(np.arange(len(a))), ""),
     ],
