@@ -288,8 +288,8 @@ def test_files_that_go_on_from_those_of_training_are_called_so(tmp_path):
     """The same table a week later; and another that only has its names."""
     rng = np.random.default_rng(2)
     hours = [f"2024-{1 + k // 672:02d}-{1 + k // 24 % 28:02d} {k % 24:02d}:00" for k in range(500)]
+    values = np.round(10 + rng.normal(size=500), 2)
     for name, first, last in (("a", 0, 400), ("grown", 0, 500), ("later", 300, 500)):
-        values = np.round(10 + rng.normal(size=500), 2) if name == "a" else values
         lines = [f"{hours[k]},{values[k]}" for k in range(first, last)]
         (tmp_path / f"{name}.csv").write_text("time,x\n" + "\n".join(lines) + "\n")
     good(tmp_path, "--mode train --task forecast --csv a.csv --horizon 4 --backbone ridge --reference off --tag it")
