@@ -23,6 +23,7 @@ from backbones import ForecastSpec, Hyper, InputSpec, backbone_class, chronos2, 
 from backbones.backtests import Before, planned
 from backbones.base import Backbone
 from backbones.blend import RunBlend
+from backbones.boosted_known import BoostedKnown
 from backbones.chronos2 import ZeroShot
 from backbones.counts import COST, share_left
 from backbones.ensemble import Ensemble
@@ -56,11 +57,12 @@ POOL: Pool = (
     ("arima", {}, -0.10),
     ("mapa", {}, -0.05),
     ("pretrained_mlp", {}, -0.40),
+    ("boosted_known", {}, 0.0),
 )
 # The same where none shows, in the order of the pool.
 PRIORS = (
     *(0.30, 0.30, -0.11, 0.08, -0.25, -0.05, -0.02, -0.11, -0.05),
-    *(0.02, 0.12, 0.12, 0.05, 0.03, 0.15, 0.12, -0.10, -0.05, -0.40),
+    *(0.02, 0.12, 0.12, 0.05, 0.03, 0.15, 0.12, -0.10, -0.05, -0.40, 0.05),
 )
 WITHOUT_SEASON = {str(entry[:2]): prior for entry, prior in zip(POOL, PRIORS, strict=True)}
 LAST = POOL[0][:2]  # the last value, repeated
@@ -275,6 +277,8 @@ class AutoForecast(Backbone):
         share of what is usual in a row, rather than as much in small rows as in large ones.
         """
         member = self._blank(i)
+        if isinstance(member, BoostedKnown) and self._alone:
+            raise DataError("nothing is known beside the targets", where="boosted_known")
         if not isinstance(member, LinearForecaster):
             member.fit(*before.fitting(cut, seed, scaled=self._alone).stretches())
             return member

@@ -6,6 +6,7 @@ A test compares it with what the classes say. One that is missing here is measur
 MEASURED = {  # parameters of one channel and 96 steps, speed class, tasks
     "arima": ("fitted", "seconds", "forecast"),
     "auto": ("fitted", "seconds", "classify,forecast,regress"),
+    "boosted_known": ("fitted", "seconds", "forecast"),
     "boosted_lags": ("fitted", "seconds", "forecast"),
     "boosting": ("fitted", "seconds", "classify,regress"),
     "chronos2": ("its files'", "ready", "forecast"),

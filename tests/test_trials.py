@@ -30,7 +30,7 @@ def table(tmp_path):
 def test_the_cheapest_members_come_first():
     names = [name for name, *_ in POOL]
     order = [names[i] for i in trials._cheapest_first([*names, "chronos2", "ensemble"][: len(names)])]
-    assert order[-3:] == ["ridge", "ridge_ensemble", "boosted_lags"] and sorted(order) == sorted(names)
+    assert order[-4:] == ["ridge", "ridge_ensemble", "boosted_lags", "boosted_known"] and sorted(order) == sorted(names)
     assert trials._cheapest_first(["chronos2", "boosted_lags", "ensemble", "theta"]) == [3, 2, 1, 0]
 
 
