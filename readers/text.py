@@ -18,6 +18,7 @@ from readers.factual import factual
 from readers.flowing import flowing
 from readers.foreign import translated
 from readers.glyphs import NOTE, plain_digits
+from readers.meter_days import meter_days
 from readers.packed import check_text, is_json, unpacked
 from readers.refused import check_table
 from readers.remarks import hashed
@@ -79,7 +80,8 @@ class TextReader(Reader):
         changed, note = spelled(plain)
         if changed is not None:
             return TableText(changed, (*told, note))
-        found = described(plain) or TableText(plain)
+        days, plain = meter_days(plain, plain.peek(HEAD)[:HEAD])
+        found = days or described(plain) or TableText(plain)
         return replace(found, notes=(*told, *found.notes))
 
     def dialect(self, asked: Dialect) -> Dialect:
