@@ -6,7 +6,6 @@ a group split whole rows (or groups of rows) belong to one split, context and al
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,7 +16,6 @@ import numpy as np
 from errors import CheckpointError, DataError, UsageError, nearest
 from windows import Index
 
-log = logging.getLogger("tsrun")
 NAMES = ("train", "val", "test")
 FEW = 5  # rows that a message names
 FEW_WINDOWS = 8  # a part with fewer is sized in whole horizons
@@ -172,11 +170,11 @@ def _by_group(
         )
     part[order[:n_val]] = 1
     part[order[n_val : n_val + n_test]] = 2
-    if kinds is not None:
-        _exchange(part, order, _kinds_of(group_of_row, kinds))
+    moved = 0 if kinds is None else _exchange(part, order, _kinds_of(group_of_row, kinds))
     of_row = part[group_of_row]
     rows = {name: np.flatnonzero(of_row == k).tolist() for k, name in enumerate(NAMES)}
-    how = {"mode": "group", "groups": None if groups is None else len(names), "rows": rows}
+    how: dict[str, Any] = {"mode": "group", "groups": None if groups is None else len(names), "rows": rows}
+    how |= {"exchanged": moved} if moved else {}
     train, val, test = (index.of_rows(of_row == k) for k in range(3))
     return Split(train, val, test, how)
 
@@ -189,8 +187,9 @@ def _kinds_of(group_of_row: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     return has
 
 
-def _exchange(part: np.ndarray, order: np.ndarray, has: np.ndarray) -> None:
-    """Exchange drawn groups so that training sees every class, and validation two: of few rows a draw may miss some.
+def _exchange(part: np.ndarray, order: np.ndarray, has: np.ndarray) -> int:
+    """Exchange drawn groups so that training sees every class, and validation two: of few rows a draw may miss some;
+    returns how many.
 
     Parameters
     ----------
@@ -217,8 +216,7 @@ def _exchange(part: np.ndarray, order: np.ndarray, has: np.ndarray) -> None:
     seen = has[part == 1].any(0)
     if seen.sum() == 1 and (part == 1).sum() > 1:
         count += swap(np.flatnonzero(~seen), 1, (0,))
-    if count:
-        log.info("split: %d drawn rows or groups changed places, for classes that training or validation lacked", count)
+    return count
 
 
 def _named_parts(known: Sequence[str], named: Mapping[str, Sequence[str]]) -> np.ndarray:
@@ -391,10 +389,10 @@ def told(split: Split, n_rows: int) -> list[str]:
     the windows."""
     sizes = ", ".join(f"{name} {len(split[name]):,}" for name in NAMES)
     if split.how.get("of_windows"):
-        what = (
-            "a pause would leave validation no window: validation and test are shares of the windows, not of the steps"
-        )
+        what = "a pause would leave validation no window: validation and test are shares of the windows, not of steps"
         return [f"{what} (windows: {sizes})"]
+    if moved := split.how.get("exchanged"):
+        return [f"split: {moved} drawn rows or groups changed places, for classes that training or validation lacked"]
     if "whole_horizons" not in split.how:
         return []
     rows = "the series is" if n_rows == 1 else f"{split.how['whole_horizons']:,} of {n_rows:,} series are"

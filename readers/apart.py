@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from errors import DataError
+from errors import DataError, nearest
 from readers.columns import NoColumn
 from readers.dialect import Dialect, line_of
 from readers.files import decode
@@ -72,5 +72,6 @@ def _place(first: Sequence[str], word: str, path: Path) -> int:
     if word in (FIRST, LAST):
         return 0 if word == FIRST else -1
     shown = ", ".join(names[:4]) + (f", ..., {names[-1]}" if len(names) > 4 else "")
-    hint = f"its columns: {shown}; --label-src-ch {LAST}, or {FIRST}, where they have no names"
+    close = nearest(word, names) or nearest(word.casefold(), [name.casefold() for name in names])
+    hint = f"{close} its columns".lstrip() + f": {shown}; --label-src-ch {LAST}, or {FIRST}, where they have no names"
     raise NoColumn(word, f"no column {word!r} in {path}", where=f"--label-src-ch {word}", hint=hint)

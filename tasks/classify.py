@@ -33,7 +33,7 @@ from tasks.base import Loss
 from tasks.given_labels import TwoValued
 from tasks.label_choice import larger_val, smaller_val
 from tasks.label_task import LabelTask, per_output
-from tasks.lines import MOST_SHOWN, aligned
+from tasks.lines import MOST_SHOWN, printed
 from tasks.predictions import EvalContext, PlotInputs, Predictions
 from tasks.references import Reference, logistic
 from tasks.targets import Targets
@@ -384,9 +384,9 @@ class Classify(LabelTask):
     ) -> list[str]:
         if not self.exclusive:
             return super().first_values(eval_context, calibration, part, ahead=ahead)
-        first = islice(multiclass.lines(eval_context, part), MOST_SHOWN)
+        header, first = multiclass.shown(eval_context, islice(multiclass.lines(eval_context, part), MOST_SHOWN))
         title = "after the last step:" if ahead and not eval_context.per_row else "the first of preds.csv:"
-        return aligned([multiclass.header(eval_context), *first], title)
+        return printed(eval_context, [header, *first], title)
 
     def plots(self, folder: Path, eval_context: EvalContext, calibration: Mapping[str, Any], shown: PlotInputs) -> None:
         if shown.scored is None or shown.scored.truth is None:

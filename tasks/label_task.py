@@ -24,7 +24,7 @@ from scaler import Scaler
 from sources import label_column, path_labels
 from tasks import contexts, label_choice, label_runs
 from tasks.base import Task
-from tasks.lines import MOST_SHOWN, aligned, date_column, dates
+from tasks.lines import MOST_SHOWN, date_column, dates, printed
 from tasks.predictions import EvalContext, Predictions, Predictor
 from tasks.references import Boosting, Reference, gradient_boosting, interval_trees
 from tasks.targets import Targets
@@ -176,7 +176,7 @@ class LabelTask(Task):
         label = ["label"] if len(eval_context.names) > 1 else []
         header = ["row", "time", *date_column(eval_context), *label, *self.columns]
         lines = islice(self._lines(eval_context, calibration, part), MOST_SHOWN)
-        return aligned([header, *lines], "after the last step:" if ahead else "the first of preds.csv:")
+        return printed(eval_context, [header, *lines], "after the last step:" if ahead else "the first of preds.csv:")
 
 
 def per_output(names: Sequence[str], reports: Sequence[dict[str, Any]], averaged: Sequence[str]) -> dict[str, Any]:

@@ -51,6 +51,12 @@ def _shown(series: Series, row: np.ndarray, step: np.ndarray) -> np.ndarray:
     return found
 
 
+def printed(eval_context: EvalContext, lines: Iterable[Sequence[Any]], title: str) -> list[str]:
+    """Lines of preds.csv, the header first, as `aligned` shows them; of things without a time, which they have not."""
+    dateless = eval_context.series.things is not None
+    return aligned([[line[0], *line[2:]] if dateless else line for line in lines], title)
+
+
 def aligned(lines: Iterable[Sequence[Any]], title: str) -> list[str]:
     """A title, and cells in columns under it: text to the left, numbers to the right."""
     table = [[_short(cell) for cell in line] for line in lines]

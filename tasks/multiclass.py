@@ -6,7 +6,7 @@ K labels are classes if exactly one of them is true in every row of training; el
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tasks.lines import date_column, dates
 from tasks.predictions import EvalContext, Predictions
 
 log = logging.getLogger("tsrun")
+MOST_PRINTED = 5  # classes whose probabilities are printed, beside what the file has
 HEADLINE = ("accuracy", "macro_f1", "pr_auc", "roc_auc", "ece", "balanced_accuracy")
 
 
@@ -76,6 +77,14 @@ def header(eval_context: EvalContext) -> list[str]:
     """The columns of `lines`."""
     probabilities = (f"p {name}" for name in eval_context.names)
     return ["row", "time", *date_column(eval_context), "y_true", "y_pred", *probabilities]
+
+
+def shown(eval_context: EvalContext, lines: Iterable[Sequence[Any]]) -> tuple[Sequence[Any], Iterable[Sequence[Any]]]:
+    """The header and some of `lines` as they are printed: of many classes with the probability of the likeliest."""
+    count, every = len(eval_context.names), header(eval_context)
+    if count <= MOST_PRINTED:
+        return every, lines
+    return [*every[:-count], "its p"], [[*line[:-count], max(line[-count:], key=float)] for line in lines]
 
 
 def lines(eval_context: EvalContext, part: Predictions) -> Iterator[Sequence[Any]]:

@@ -75,5 +75,5 @@ def test_cells_of_several_lines_in_a_table_of_things(tmp_path):
     lines = [f'{k * 7 % 60},"first\nsecond, third",{k * k % 11},{k % 2}' for k in range(60)]
     (tmp_path / "a.csv").write_text("\n".join(["speed,note,load,fails", *lines]) + "\n")
     done = go(tmp_path, "--mode train --task classify --label-src-ch fails --csv a.csv --dry-run")
-    assert done.code == 0 and "read: 60 rows of 2 steps" in done.err, done.err
+    assert done.code == 0 and "read: 60 rows of 3 columns (speed, load, note) as 2 inputs" in done.err, done.err
     assert "line breaks in the cells, which are in quotes, are read as spaces" in done.err

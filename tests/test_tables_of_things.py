@@ -100,7 +100,7 @@ def test_patients_without_words_are_series_and_a_recording_is_one(put, tmp_path)
     lines = [f"{','.join(map(str, row))},{label}" for row, label in zip(NUMBERS, FAILS, strict=True)]
     put("\n".join(["Glucose,Pressure,Insulin,BMI,HeartDisease", *lines]) + "\n")
     done = go(tmp_path, line)
-    assert "label: column 'HeartDisease' of a.csv, by its name" in done.err and "120 rows of 4 steps" in done.err, (
+    assert "label: column 'HeartDisease' of a.csv, by its name" in done.err and "120 rows of 4 columns" in done.err, (
         done.err
     )
     lines = [f"{','.join(map(str, row))},{k // 20 % 2}" for k, row in enumerate(NUMBERS)]

@@ -462,3 +462,27 @@ def test_labels_of_another_file_leave_words_inputs(tmp_path, ids):
     again = good(tmp_path, "--mode infer --ckpt artifacts/b --csv b.csv --tag j --no-plots")
     assert Checkpoint.load(plain / "model.pt").coding["things"] == kept.coding["things"]
     assert numbers(preds(new), "y_score") == pytest.approx(numbers(preds(again), "y_score"))
+
+
+def test_what_is_printed_speaks_of_columns_and_has_no_times(run, tmp_path):
+    (run / "new.csv").write_text(table(range(5)))
+    words = "--mode infer --ckpt artifacts/m --csv new.csv --tag printed --no-plots --overwrite"
+    done = go(run, words)
+    assert "read: 5 rows of 4 columns (load, speed, kind, side) as 6 inputs; windows: 5 scored (all)" in done.err
+    printed = done.out.split("the first of preds.csv:\n")[1].split("\n")[:2]
+    assert printed[0].split() == ["row", "y_true", "y_score", "y_pred@tau"] and printed[1].split()[0] == "0"
+    assert "time" in preds(run / "artifacts/printed")[0]  # the file's columns stay
+
+
+def test_of_many_classes_the_likeliest_is_printed_and_all_are_in_the_file(tmp_path):
+    states = [f"state{k % 7}" for k in range(COUNT)]
+    (tmp_path / "a.csv").write_text(table(names="kind,load,speed,side,fails", fails=states))
+    flags = "--task classify --label-src-ch fails --backbone logistic --reference off --no-plots"
+    good(tmp_path, f"--mode train --csv a.csv {flags} --tag m")
+    out = go(tmp_path, "--mode infer --ckpt artifacts/m --csv a.csv --tag i --no-plots").out
+    printed = out.split("the first of preds.csv:\n")[1].split("\n")[:2]
+    assert printed[0].split() == ["row", "y_true", "y_pred", "its", "p"]
+    first = preds(tmp_path / "artifacts/i")[0]
+    shares = {name: float(first[f"p {name}"]) for name in sorted({*states})}
+    assert first["y_pred"] == max(shares, key=shares.get) == printed[1].split()[2]
+    assert float(printed[1].split()[3]) == pytest.approx(max(shares.values()), rel=1e-4)
