@@ -200,4 +200,5 @@ def _regressions(own: Own, joint: Joint, length: int, lags: int) -> Iterator[tup
 
 def numbers_of(targets: Sequence[int], channels: int) -> tuple[int, ...]:
     """The channels of `channels` that are no targets."""
-    return tuple(channel for channel in range(channels) if channel not in set(targets))
+    taken = {*targets}
+    return tuple(channel for channel in range(channels) if channel not in taken)

@@ -7,6 +7,7 @@ number.
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,14 @@ from readers.categories import NOTHING, Asked, Coded, left_out
 from readers.dialect import MISSING, Dialect
 from readers.guess import LINE, is_time
 from readers.longtext import LongText
-from readers.marks import check_thousands, may_begin_so, may_hide_thousands, missing_hint, number_hint
+from readers.marks import (
+    check_thousands,
+    may_be_marked,
+    may_begin_so,
+    may_hide_thousands,
+    missing_hint,
+    number_hint,
+)
 from readers.missing import is_mark, is_sign, suspects
 from readers.odd import BELOW
 from readers.paths import abridge
@@ -29,6 +37,7 @@ from readers.runs import MOST_CODES
 from readers.units import accounted, is_starred, odd_number, odd_told, same_mark, split_mark
 
 AT_ONCE = 64  # columns held as text at a time
+FIRST_CELLS = 200  # of a column that are looked at before all of them
 MOST_TRIED = 100  # kinds of cells that are tried with other marks
 MOST_UNITS = 3  # of one quantity: W, kW, MW
 MOSTLY_WORDS = 9  # times the numbers in a column of text that holds some
@@ -83,8 +92,8 @@ def parse(
     odd = _no_numbers(frame, text, keys)
     values = _values(frame, plain, odd)
     odd |= _truths(text, names, plain, values)
-    for name in may_be_grouped(text, plain, values):
-        check_thousands(next(_words(text, names, [name]))[1].kinds, text.dialect, f"{text.path}, column {name!r}")
+    for name, words in _words(text, names, may_be_grouped(text, plain, values)):
+        check_thousands(words.kinds, text.dialect, f"{text.path}, column {name!r}")
     numbers, left, wrong = _read_again(text, names, _in(plain, odd), plain if asked else (), categories.chosen)
     for name, words in numbers.items():
         values[plain.index(name)] = np.array(words.numbers)[words.codes]
@@ -197,7 +206,20 @@ def may_be_grouped(text: LongText, columns: Sequence[str], values: np.ndarray) -
     """The columns of which the values [C, n] let the decimal mark be one of thousands."""
     if text.dialect.thousands or not text.written:
         return []
-    return [columns[c] for c in np.flatnonzero(may_begin_so(values)).tolist() if may_hide_thousands(values[c])]
+    found = [columns[c] for c in np.flatnonzero(may_begin_so(values)).tolist() if may_hide_thousands(values[c])]
+    return _with_threes(text, found) if found else []
+
+
+def _with_threes(text: LongText, columns: Sequence[str]) -> list[str]:
+    """Those columns whose first cells all have three digits behind a mark: to read a column as text takes all lines."""
+    rows = itertools.islice(text.lines(), FIRST_CELLS)
+    at = {name.strip(): number for number, name in enumerate(next(rows)[1])}
+    left = [name for name in columns if name in at]
+    for _, cells in rows:
+        left = [name for name in left if may_be_marked(cells[at[name]], text.dialect)]
+        if not left:
+            break
+    return [name for name in columns if name not in at or name in {*left}]
 
 
 def _truths(text: LongText, names: Sequence[str], columns: Sequence[str], values: np.ndarray) -> set[str]:

@@ -18,7 +18,7 @@ from typing import Any
 from errors import DataError, refused
 from readers import reader_of
 from readers.dialect import AUTO, Dialect
-from readers.fitting import HEAD, fitted, some_lines
+from readers.fitting import fitted, read_head, some_lines
 from readers.paths import merge_notes
 from readers.pieces import BLOCK
 
@@ -157,8 +157,8 @@ def first_lines(path: Path) -> tuple[list[str], tuple[str, ...]]:
     """
     with open_table(path) as table:
         plain = isinstance(table.text, io.BufferedReader) and table.text.raw is table.raw
-        head = text_start(table.text.read(HEAD), path)
-    return some_lines(path, head, plain=plain), table.notes
+        head, ended = read_head(table.text)
+    return some_lines(path, text_start(head, path), ended=ended, plain=plain), table.notes
 
 
 def sha256_of(path: Path) -> str:

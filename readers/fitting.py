@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import io
 import itertools
 import re
 from collections import Counter
@@ -22,6 +23,7 @@ from readers.tidying import MOST_NOTES, foot, widened
 from readers.units import accounted, odd_number, same_mark, split_mark, units_below
 
 HEAD = 1 << 18  # bytes of a file's beginning that are looked at
+LEAST_HEAD, MOST_HEAD = 12, 1 << 23  # lines of it, at least, where they are longer, up to so many bytes
 CHUNKS, CHUNK = 8, 1 << 14  # pieces of the rest, as a meter that stood still at first has no decimals there, and bytes
 MOST_LINES = 100  # first lines of each, and about as many from all over the rest of it
 MOST_ABOVE = 120  # lines above a header, which is looked for among so many
@@ -76,23 +78,32 @@ def _fitted(lines: tuple[str, ...], asked: Dialect) -> Dialect:
     return replace(plain, decimal=decimal, thousands=asked.thousands or thousands, taken=taken)
 
 
-def some_lines(path: Path, head: bytes, *, plain: bool) -> list[str]:
+def read_head(text: io.BufferedIOBase) -> tuple[bytes, bool]:
+    """The first bytes of a text, HEAD of them or LEAST_HEAD lines, and whether it ends with them."""
+    head, wanted = text.read(HEAD), HEAD
+    while len(head) == wanted < MOST_HEAD and head.count(b"\n") <= LEAST_HEAD:
+        head, wanted = head + text.read(wanted), 2 * wanted
+    return head, len(head) < wanted
+
+
+def some_lines(path: Path, head: bytes, *, ended: bool, plain: bool) -> list[str]:
     """Lines from the beginning of a file and, where it goes on, from places all over it.
 
     Parameters
     ----------
     path : the file.
-    head : its first bytes as text, up to HEAD.
+    head : its first bytes as text.
+    ended : whether these are all.
     plain : whether that text is what the file holds, and not packed or translated.
     """
     broken = are_in(head)  # then a place further on may be within quotes
-    lines = _whole_lines(without(head) if broken else head, first=True, last=len(head) < HEAD)
-    size = path.stat().st_size
-    if not broken and len(head) == HEAD and size > HEAD and plain:
+    lines = _whole_lines(without(head) if broken else head, first=True, last=ended)
+    size, begun = path.stat().st_size, len(head)
+    if not broken and not ended and size > begun and plain:
         with path.open("rb") as file:
-            begin = HEAD
+            begin = begun
             for number in range(1, CHUNKS + 1):
-                end = HEAD + (size - HEAD) * number // CHUNKS
+                end = begun + (size - begun) * number // CHUNKS
                 begin = max(begin, end - CHUNK)  # no line is taken twice
                 file.seek(begin)
                 lines += _whole_lines(file.read(end - begin), first=False, last=number == CHUNKS)

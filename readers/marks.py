@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,17 @@ def may_hide_thousands(values: np.ndarray) -> bool:
     return some_broken and some_whole
 
 
+def may_be_marked(cell: str, dialect: Dialect) -> bool:
+    """Whether a cell has no decimal mark, or one behind which there are three digits as behind marks of thousands."""
+    cell = cell.strip()
+    return dialect.decimal not in cell or bool(_grouped(dialect.decimal).fullmatch(cell))
+
+
+@cache
+def _grouped(mark: str) -> re.Pattern[str]:
+    return re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:{re.escape(mark)}\d{{3}})+")
+
+
 def check_thousands(cells: Sequence[str], dialect: Dialect, where: str) -> None:
     """Refuse numbers of which every one with a decimal mark has three digits behind it, beside whole ones above 100.
 
@@ -173,10 +185,9 @@ def check_thousands(cells: Sequence[str], dialect: Dialect, where: str) -> None:
     ------
     DataError : the mark is likely to be one of thousands; the message names the flags that decide.
     """
-    grouped = re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:{re.escape(dialect.decimal)}\d{{3}})+")
     texts = [cell.strip() for cell in cells]
     marked = [cell for cell in texts if dialect.decimal in cell]
-    if not marked or not all(map(grouped.fullmatch, marked)) or not _counts_on(texts):
+    if not marked or not all(map(_grouped(dialect.decimal).fullmatch, marked)) or not _counts_on(texts):
         return
     plain = next(cell for cell in texts if re.fullmatch(r"[+-]?[1-9]\d\d", cell))
     what = f"{marked[0]!r} beside {plain!r} may be {marked[0].replace(dialect.decimal, '')}, with a mark of thousands"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 
 from errors import DataError
@@ -27,6 +28,9 @@ from readers.spelled import spelled
 from readers.upright import upright
 
 READS = {"endings": [".csv"]}
+MOST = 1024  # files that are known to be as they are read
+
+_as_it_is: set[tuple[str, int, int, bytes]] = set()
 
 
 @register
@@ -39,6 +43,19 @@ class TextReader(Reader):
         """The file, unpacked, UTF-16 as UTF-8, JSON and `foreign` text as CSV, and as `spelled`. See `Reader.text`."""
         plain = unpacked(file)
         head = plain.peek(HEAD)
+        # Names, guesses and values each open a file, and to find that nothing is to be done takes the longest.
+        state = path.stat()
+        which = str(path), state.st_size, state.st_mtime_ns, blake2b(head[:HEAD]).digest()
+        if which in _as_it_is:
+            return TableText(plain)
+        found = self._text(plain, head, path)
+        if found.text is plain and not found.notes and not found.beside:
+            if len(_as_it_is) >= MOST:
+                _as_it_is.clear()
+            _as_it_is.add(which)
+        return found
+
+    def _text(self, plain: io.BufferedReader, head: bytes, path: Path) -> TableText:
         if encoding := utf16(head):
             try:
                 return TableText(io.BytesIO(plain.read().decode(encoding).encode()))

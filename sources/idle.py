@@ -84,7 +84,8 @@ def _idle(series: Series, named: set[str]) -> Iterator[tuple[str, str]]:
             continue
         if made is not None and made[c].any():
             values = np.where(made[c], np.nan, values)
-        if np.isnan(values).all():
+        low, high = (float(each.reduce(values)) for each in (np.fmin, np.fmax))
+        if np.isnan(low):
             continue
         if name.isdecimal() and _ticks(values, series.offsets):
             yield name, "a clock"
@@ -94,12 +95,12 @@ def _idle(series: Series, named: set[str]) -> Iterator[tuple[str, str]]:
             yield name, "the digits of a time"
         elif word in _PART and _is_part(values, wall, _PART[word]):
             yield name, _PART[word]
-        elif _is_decimal_year(values, wall):
+        elif MOST_YEARS[0] <= low and high <= MOST_YEARS[1] and _is_decimal_year(values, wall):
             yield name, "the year with a fraction"
         elif _counts(name, word) and _runs(values, series.offsets):
             yield name, "a count"
-        elif np.nanmin(values) == np.nanmax(values) and (_is_fact(name) or _is_number_of(np.nanmin(values))):
-            yield name, f"always {np.nanmin(values):.7g}"
+        elif low == high and (_is_fact(name) or _is_number_of(low)):
+            yield name, f"always {low:.7g}"
 
 
 def _numbers_rows(values: np.ndarray) -> bool:
@@ -150,9 +151,9 @@ def _runs(values: np.ndarray, offsets: np.ndarray) -> bool:
 
 
 def _is_decimal_year(values: np.ndarray, wall: np.ndarray) -> bool:
-    """Whether values [n] are the years of the wall times [n] with a fraction, of somewhere in their steps."""
+    """Whether values [n], like years, are those of the wall times [n] with a fraction, of somewhere in their steps."""
     known = values[~np.isnan(values)].astype(np.float64)
-    if known.min() < MOST_YEARS[0] or known.max() > MOST_YEARS[1] or not (known % 1).any():
+    if not (known % 1).any():
         return False
     stamps = wall[~np.isnan(values)]
     years = stamps.astype("datetime64[ns]").astype("datetime64[Y]")

@@ -202,3 +202,18 @@ def test_what_stands_among_numbers_is_taken_and_told(put, odd, value, way):
 def test_marks_among_words_stay_words(put):
     path = put("\n".join(["t,x,word", *(f"2024-01-{1 + k:02d},{k},{'-' if k % 3 else 'on'}" for k in range(20))]))
     assert read_long([path], time_col="t").channels == ("x",)
+
+
+@pytest.mark.parametrize("columns", [64, 640])
+def test_prices_of_three_decimals_are_not_read_a_column_at_a_time(tmp_path, monkeypatch, columns):
+    """100.123 may be a mark of thousands; the first lines, of which some end in zeros, say that it is none."""
+    values = 100 + np.random.default_rng(5).normal(size=(60, columns)).round(3)
+    values[20:25] = 100.0  # whole ones beside them
+    frame = pd.DataFrame(values, columns=[f"p{c}x" for c in range(columns)])
+    frame.insert(0, "date", DAYS)
+    frame.to_csv(tmp_path / "p.csv", index=False)
+    reads, read = [], readers.longtext.LongText.frame
+    monkeypatch.setattr(readers.longtext.LongText, "frame", lambda *a, **k: reads.append(1) or read(*a, **k))
+    found = read_long([tmp_path / "p.csv"], time_col="date")
+    np.testing.assert_allclose(found.values, values.T, rtol=1e-7)
+    assert len(reads) <= 2

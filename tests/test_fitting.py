@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from readers import fitting
+from readers import files, fitting
+from readers.dated import dated
 from readers.dialect import AUTO, Dialect
 from readers.files import dialect_of
 from readers.fitting import fitted, rows_of
@@ -117,3 +118,16 @@ def test_numbers_that_can_be_read_in_one_way_need_no_look_at_each_cell(monkeypat
     monkeypatch.setattr(fitting, "_OTHER_MARK", re.compile(""))  # which is in every line
     assert fitted(lines, ASKED) == found
     fitting._fitted.cache_clear()
+
+
+def test_lines_longer_than_what_is_looked_at_show_how_they_are_written(put):
+    count = fitting.HEAD // 8 + 1  # a line is longer than HEAD
+    rows = [";".join([day, *[f"{k},5"] * count]) for k, day in enumerate(DAYS)]
+    path = put("\n".join([";".join(["date", *(f"name{c}z" for c in range(count))]), *rows]))
+    assert len(rows[0]) > fitting.HEAD / 2
+    found = dialect_of(path, ASKED)
+    assert (found.sep, found.decimal) == (";", ",")
+    head, notes = files.first_lines(path)
+    assert len(head) >= fitting.LEAST_HEAD and head[1] == rows[0] and head[2] == rows[1] and not notes
+    table = dated(path, found, "")
+    assert table is not None and table.time == "date"

@@ -12,6 +12,7 @@ import pytest
 
 import data
 import readers
+import readers.text
 from config import RunConfig
 from errors import DataError
 from readers.base import Reader
@@ -80,6 +81,25 @@ def test_a_file_is_hashed_as_it_is_on_disk(put):
     with open_table(path) as table:
         assert table.text.read() == b"1,2\n"
     assert table.bytes == 4 and table.sha256 == sha256_of(path)
+
+
+def test_a_plain_file_is_looked_through_once_until_it_changes(put, monkeypatch):
+    path, seen, look = put("date,x\n" + "2024-01-01,1\n" * 30, "again.csv"), [], readers.text.described
+
+    def described(stream):
+        seen.append(1)
+        return look(stream)
+
+    monkeypatch.setattr(readers.text, "described", described)
+    for _ in range(3):
+        with open_table(path) as table:
+            assert table.text.read().startswith(b"date,x\n2024") and not table.notes
+    assert len(seen) == 1
+    path.write_text("date,x\nint,float\n" + "2024-01-01,1\n" * 30)  # a line of types
+    for _ in range(2):  # what is changed is changed each time
+        with open_table(path) as table:
+            assert table.text.read().startswith(b"date,x\n2024") and len(table.notes) == 1
+    assert len(seen) == 3
 
 
 # ---- a format of one's own

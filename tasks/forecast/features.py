@@ -22,7 +22,8 @@ MOST_TOLD = 8
 
 def free(series: Series) -> list[str]:
     """The channels that can be forecast: numbers that are not known ahead. DataError where there are none."""
-    found = [name for name in series.channels[: series.numeric] if name not in series.known]
+    known = {*series.known}
+    found = [name for name in series.channels[: series.numeric] if name not in known]
     if not found:
         raise DataError("no column of numbers is left to forecast", where="--csv", hint=listed(series.columns))
     return found
@@ -35,9 +36,9 @@ def seen(series: Series, targets: Sequence[str], features: str, backbone: str, *
     """
     if features == "S":
         return list(targets)
-    every = free(series)
+    every, taken = free(series), {*targets}
     words = [name for name in series.channels[series.numeric :] if name not in series.known]
-    others = [name for name in every if name not in targets]
+    others = [name for name in every if name not in taken]
     if others + words and tells:
         tell_unused(backbone, others + words, features)
     return every + ([] if features == "M" and backbone_class(backbone).separate else words)

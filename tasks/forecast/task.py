@@ -254,9 +254,8 @@ class Forecast(Task):
         names = free if features == "M" else list(wanted) or free
         if features != "M" and not wanted and len(free) > 1:
             raise UsageError(f"--features {features} needs a target", where="--target", hint=listed(free))
-        for name in names:
-            if name not in free:
-                raise no_channel(name, free, "--target")
+        if strays := {*names} - {*free}:
+            raise no_channel(next(name for name in names if name in strays), free, "--target")
         number = {name: c for c, name in enumerate(series.channels)}
         numbers = [number[name] for name in names]
         whole = slice(None) if numbers == list(range(series.n_channels)) else numbers  # a view where that is possible
