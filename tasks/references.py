@@ -44,12 +44,17 @@ log = logging.getLogger("tsrun")
 
 @dataclass(frozen=True)
 class Reference:
-    """A fitted predictor: `predict` gives [n, K, H] for an index; it saw `windows` of the `of` there are."""
+    """A fitted predictor: `predict` gives [n, K, H] for an index; it saw `windows` of the `of` there are.
+
+    coarse : neighbouring steps that it sees as their mean, at most.
+    columns : of a table of things, how many it sees, and of how many; () for all.
+    """
 
     predict: Callable[[Index], np.ndarray]
     windows: int
     of: int
-    coarse: int = 1  # neighbouring steps that it sees as their mean, at most
+    coarse: int = 1
+    columns: tuple[int, ...] = ()
 
     def __call__(self, index: Index) -> np.ndarray:
         return self.predict(index)
@@ -58,6 +63,7 @@ class Reference:
     def told(self) -> dict[str, int]:
         """What stands beside its figures where it did not see everything."""
         found = {"windows": self.windows, "of": self.of} if self.windows < self.of else {}
+        found |= dict(zip(("columns", "of_columns"), self.columns, strict=False))
         return found | ({"steps_averaged": self.coarse} if self.coarse > 1 else {})
 
 
@@ -84,8 +90,12 @@ def gradient_boosting(eval_context: EvalContext, train: Index, truth: np.ndarray
     pace = Pace(model.max_iter, model.max_leaf_nodes, eval_context.seconds)
     windows, widths = affordable(len(train), inputs.shape[0], train.length, outputs, pace, ages=how.ages)
     chosen = _sample(len(train), windows, eval_context.seed)
+    columns: tuple[int, ...] = ()
+    if eval_context.series.things is not None and len(widths) < train.length:  # its columns are no neighbours
+        columns, widths = (len(widths), train.length), np.ones(train.length, np.int64)
     x, y = flatten(inputs, train.starts()[chosen], train.length, widths), truth[chosen]
-    models = []
+    kept = strongest(x, y[:, :, 0], columns[0]) if columns else slice(None)
+    x, models = x[:, kept], []
     for k in range(outputs):
         model = how.estimator(eval_context.seed)
         model.set_params(min_samples_leaf=min(model.min_samples_leaf, max(2, windows // LEAVES)))
@@ -96,12 +106,22 @@ def gradient_boosting(eval_context: EvalContext, train: Index, truth: np.ndarray
         out = np.empty((len(starts), outputs, 1), np.promote_types(y.dtype, np.float32))
         step = max(CHUNK // (inputs.shape[0] * index.length), 1)
         for begin in range(0, len(starts), step):
-            part = flatten(inputs, starts[begin : begin + step], index.length, widths)
+            part = flatten(inputs, starts[begin : begin + step], index.length, widths)[:, kept]
             for k, model in enumerate(models):
                 out[begin : begin + step, k, 0] = y[0, k, 0] if model is None else how.predict_with(model, part)
         return out
 
-    return _tell("gradient_boosting", Reference(_once(made), windows, len(train), int(widths.max())))
+    return _tell("gradient_boosting", Reference(_once(made), windows, len(train), int(widths.max()), columns))
+
+
+def strongest(x: np.ndarray, y: np.ndarray, count: int) -> np.ndarray:
+    """The numbers of the `count` columns of x [n, F] that go most with an output of y [n, K], in order: by the greatest
+    square of a correlation."""
+    off = x - x.mean(axis=0, dtype=np.float64)
+    truth = y - y.mean(axis=0, dtype=np.float64)
+    size = np.sqrt((off**2).sum(axis=0)[:, None] * (truth**2).sum(axis=0))
+    shared = np.divide(off.T @ truth, size, out=np.zeros(size.shape), where=size > 0)
+    return np.sort(np.argsort(-np.abs(shared).max(axis=1), kind="stable")[:count])
 
 
 def _once(made: Callable[[Index], np.ndarray]) -> Callable[[Index], np.ndarray]:
@@ -270,4 +290,10 @@ def _tell(name: str, reference: Reference) -> Reference:
         log.info("%s: fitted to a sample of %s of %s windows", name, f"{reference.windows:,}", f"{reference.of:,}")
     if reference.coarse > 1:
         log.info("%s: sees the means of up to %d neighbouring steps", name, reference.coarse)
+    if reference.columns:
+        log.info(
+            "%s: sees the %s of %s columns that go most with the label in training",
+            name,
+            *map("{:,}".format, reference.columns),
+        )
     return reference

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -12,6 +14,7 @@ from sklearn.metrics import average_precision_score
 from torch import nn
 
 import dataset
+import run
 import tasks
 from config import RunConfig
 from data import Series
@@ -152,6 +155,27 @@ def test_steps_are_averaged_from_the_oldest(widths):
     ]
     np.testing.assert_allclose(found, plain, rtol=1e-5)
     assert references.flatten(inputs, starts, 10).shape == (3, 20)
+
+
+def test_of_many_columns_of_things_those_are_seen_that_go_with_the_label(tmp_path, capfd, monkeypatch):
+    draw = np.random.default_rng(2)
+    x, y = draw.normal(size=(80, 30)), draw.normal(size=(80, 2))
+    x[:, 11] += 2 * y[:, 0]
+    x[:, 4] -= 2 * y[:, 1]
+    x[:, 7] = 3.0
+    plain = [max(abs(np.corrcoef(column, truth)[0, 1]) for truth in y.T) for column in np.delete(x, 7, axis=1).T]
+    best = np.sort(np.delete(np.arange(30), 7)[np.argsort(plain)[::-1][:5]])
+    np.testing.assert_array_equal(references.strongest(x, y, 5), best)
+    assert {4, 11} < {*best}
+    table = pd.DataFrame(x, columns=[f"gene {chr(97 + k)}{chr(97 + k // 5)}" for k in range(30)])
+    table.assign(ill=np.where(y[:, 0] > 0, "yes", "no")).to_csv(tmp_path / "genes.csv", index=False)
+    monkeypatch.setattr(references, "affordable", lambda windows, *sizes, ages: (windows, np.full(6, 5)))
+    words = f"--task classify --csv {tmp_path}/genes.csv --label-src-ch ill --backbone logistic --no-plots --tag one"
+    assert run.main([*words.split(), "--out", str(tmp_path)]) == 0
+    said = "".join(capfd.readouterr())
+    assert "gradient_boosting: sees the 6 of 30 columns that go most with the label in training" in said
+    found = json.loads((tmp_path / "one" / "metrics.json").read_text())["references"]["gradient_boosting"]
+    assert found["columns"] == 6 and found["of_columns"] == 30 and "steps_averaged" not in found
 
 
 def test_what_boosting_sees_is_everything_that_takes_seconds():
