@@ -39,6 +39,7 @@ DATA = [
 SAFE = ("resample", "id_col", "time_col")  # flags that a hint of the reader may add, one reading at a time
 TRIES = 4
 HORIZONS = {"YS": 3, "QS": 4, "MS": 12, "W": 8, "7D": 8, "D": 14, "B": 10, "h": 24, "min": 60, "s": 60}
+DAY, A_DAY_FROM = 1440, 10  # minutes; steps from which on a day is asked for
 # Steps that are called by letters elsewhere.
 STEPS = {"YS": "a year", "QS": "a quarter", "MS": "a month", "W": "a week", "7D": "a week"}
 PART = 6  # of the shortest series, at most, that is forecast
@@ -270,6 +271,9 @@ def _horizon(series: Series) -> int:
     if series.clock is None:
         return 24
     kind = _kind(series.clock.freq)
+    minutes = kind.removesuffix("min")
+    if minutes.isdecimal() and int(minutes) >= A_DAY_FROM and DAY % int(minutes) == 0:
+        return DAY // int(minutes)
     return HORIZONS.get(kind) or HORIZONS.get(kind.lstrip("0123456789"), 24)
 
 

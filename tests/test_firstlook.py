@@ -267,3 +267,11 @@ def test_a_house_whose_mains_are_there_twice_is_offered_nilm(tmp_path):
     (line,) = [each for each in looked_at(tmp_path, "--csv a.csv")[1] if "nilm" in each]
     assert line.endswith("--mains-col 'use [kW]' --device-cols 'Fridge [kW]' 'Kettle [kW]'")
     assert go(tmp_path, line, "--dry-run").code == 0
+
+
+@pytest.mark.parametrize(("minutes", "horizon"), [(1, 60), (10, 144), (30, 48)])
+def test_a_day_is_asked_for_where_steps_are_parts_of_an_hour(tmp_path, minutes, horizon):
+    start = datetime.datetime(2024, 1, 1)
+    times = [start + datetime.timedelta(minutes=minutes * k) for k in range(1500)]
+    (tmp_path / "a.csv").write_text("time,x\n" + "\n".join(f"{t},{k * k % 37}" for k, t in enumerate(times)) + "\n")
+    assert f"--time-col time --horizon {horizon}\n" in go(tmp_path, "--csv a.csv").out

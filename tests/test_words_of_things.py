@@ -486,3 +486,12 @@ def test_of_many_classes_the_likeliest_is_printed_and_all_are_in_the_file(tmp_pa
     shares = {name: float(first[f"p {name}"]) for name in sorted({*states})}
     assert first["y_pred"] == max(shares, key=shares.get) == printed[1].split()[2]
     assert float(printed[1].split()[3]) == pytest.approx(max(shares.values()), rel=1e-4)
+
+
+@pytest.mark.parametrize(("name", "hint"), [("Fails", "did you mean fails?"), ("fales", "did you mean fails?")])
+def test_a_label_in_another_spelling_is_proposed(tmp_path, name, hint):
+    (tmp_path / "a.csv").write_text(table())
+    done = go(tmp_path, f"--mode train --task classify --csv a.csv --label-src-ch {name} --dry-run")
+    assert done.code == 3 and hint in done.err
+    spaces = go(tmp_path, "--mode train --task classify --csv a.csv --label-src-ch ' fails ' --dry-run")
+    assert spaces.code == 0, spaces.err  # as pandas lists names of columns with spaces around
