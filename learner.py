@@ -346,6 +346,7 @@ class Learner:
     def snapshot(self, weights: Weights, training: Mapping[str, Any] | None = None) -> Checkpoint:
         """The checkpoint of the model with these weights; `training` is the `Trainer.state` to resume from, if any."""
         series = self.run_data.series
+        begins = beginnings.kept(series, self.run_data.keep.tolist())
         return Checkpoint(
             config=self.config.flat(),
             model=self.model.spec,
@@ -359,7 +360,7 @@ class Learner:
             fitted=self.task.fitted,
             calibration=self.calibration,
             references=self.references,
-            split=dict(self.split.how) | {"begins": beginnings.kept(series, self.run_data.keep.tolist())},
+            split=dict(self.split.how) | ({"begins": begins} if begins else {}),
             sources=series.hashes,
             beside=resuming.checksums(self.run_data.beside),
             coding=things.kept(series),

@@ -222,7 +222,7 @@ class Classify(LabelTask):
         ]
         raise DataError(
             f"the {split} split has one class only of {', '.join(one_class[split])}\n  " + "\n  ".join(lines),
-            where=f"--bin-rule {self.rule} --bin-thr {self.options.bin_thr:g}",
+            where="labels" if self.exclusive else f"--bin-rule {self.rule} --bin-thr {self.options.bin_thr:g}",
             hint=self._other_label(split, truth),
         )
 
@@ -232,6 +232,8 @@ class Classify(LabelTask):
         if share is not None:
             told = "reaches back to the other class" if split == "val" else "leaves training some of the other class"
             return f"--val-ratio {share:.3g} {told}; or another threshold" + ", or --seed" * (not self.in_time)
+        if self.in_time and self.exclusive:  # as of meat that spoils once, where no cut leaves each part two classes
+            return "--header yes takes each line of a CSV as an example of its own, not as a step of time"
         if self.in_time and any(len(np.unique(part)) > 1 for part in truth.values()):
             return "another threshold or label; a class that never occurs in training cannot be learned"
         if any(len(np.unique(part)) > 1 for part in truth.values()) or self.options.bin_rule == "quantile":

@@ -394,3 +394,16 @@ def test_a_number_that_is_the_name_of_a_column_means_that_column(tmp_path):
     want = [int(row["time"]) // 7 % 2 for row in table]  # the label's step, counted from 0
     assert [float(row["y_true"]) for row in table] == want and len({*want}) == 2
     assert go(tmp_path, line, "--label-src-ch 0 --bin-rule gt --dry-run").code == 0  # which no column is called
+
+
+def test_classes_that_come_once_in_time_are_told_the_way_that_works(tmp_path):
+    """Meat that spoils: each class is one stretch, so that no cut in time leaves validation two."""
+    rng = np.random.default_rng(3)
+    states = ["fresh"] * 60 + ["good"] * 60 + ["spoiled"] * 280
+    lines = [f"{k},{rng.normal():.3f},{rng.normal():.3f},{state}" for k, state in enumerate(states, 1)]
+    (tmp_path / "a.csv").write_text("minute,gas,heat,class\n" + "\n".join(lines) + "\n")
+    words = "--mode train --task classify --csv a.csv --label-src-ch class --backbone logistic --no-plots"
+    done = go(tmp_path, words, "--test-ratio 0.2")
+    assert done.code == 3 and "labels: the val split has one class only" in done.err
+    assert "--bin-thr" not in done.err and "hint: --header yes takes each line" in done.err
+    assert go(tmp_path, words, "--test-ratio 0.2 --header yes --reference off").code == 0
