@@ -488,7 +488,7 @@ def test_another_house_is_read_by_devices_in_its_own_words_and_its_head_alone_is
     assert changed and all("head" in name for name in changed)
     other[["time", "total"]].to_csv(tmp_path / "alone.csv", index=False)
     alone = go(tmp_path, f"--mode infer --ckpt {done.directory} --csv alone.csv --mains-col total --no-plots")
-    assert alone.code == 0 and "kWh a day" in alone.out
+    assert alone.code == 0 and "minutes on" in alone.out and "kWh a day" not in alone.out  # of 6.7 hours
     days, line = rows(alone.directory / "energy.csv"), rows(alone.directory / "timeline.csv")
     assert [row["day"] for row in days] == ["2024-01-01"] and float(days[0]["hours"]) == pytest.approx(
         len(line) / 360, 1e-3

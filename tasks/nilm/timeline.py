@@ -21,6 +21,7 @@ from tasks.predictions import EvalContext, Predictions
 from windows import Index
 
 MOST_OVERLAP = 10  # windows over a step that are averaged
+MOSTLY_A_DAY = 18  # hours, from which on kWh are told by the day
 APART = 1 << 40  # steps between the times of two houses
 
 
@@ -202,8 +203,10 @@ def used(decided: Decided, eval_context: EvalContext) -> list[str]:
     minutes = decided.on.sum(axis=1) * seconds / 60
     hours = len(line.at) * seconds / 3600
     found = zip(eval_context.names, kwh, minutes, strict=True)
-    lines = [(name, f"{k:.3f}", f"{m:.1f}", f"{k * 24 / hours:.3f}") for name, k, m in found]
-    return aligned([("device", "kWh", "minutes on", "kWh a day"), *lines], f"{first} to {last}, {hours:.1f} h:")
+    lines = [("device", "kWh", "minutes on", "kWh a day")]
+    lines += [(name, f"{k:.3f}", f"{m:.1f}", f"{k * 24 / hours:.3f}") for name, k, m in found]
+    shown = 4 if hours >= MOSTLY_A_DAY else 3  # of a part of a day nothing follows for a day
+    return aligned([line[:shown] for line in lines], f"{first} to {last}, {hours:.1f} h:")
 
 
 def judged_stride(stride: int, context_len: int) -> int:
