@@ -46,7 +46,7 @@ class LabelTask(Task):
             "gradient_boosting": "boosting",
             "interval_trees": "quant",
             "logistic_last": "logistic",
-            "logistic_window": "logistic",
+            "logistic_window": "logistic --model-args summaries=false",
             "": "auto",
         }
     )

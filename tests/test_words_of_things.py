@@ -19,6 +19,7 @@ from checkpoint import Checkpoint
 from errors import DataError
 from readers import cache, files
 from readers.wide import read_wide
+from tasks.label_task import LabelTask
 from tools import export
 
 from .runs import go, good, numbers, preds, strict
@@ -495,3 +496,14 @@ def test_a_label_in_another_spelling_is_proposed(tmp_path, name, hint):
     assert done.code == 3 and hint in done.err
     spaces = go(tmp_path, "--mode train --task classify --csv a.csv --label-src-ch ' fails ' --dry-run")
     assert spaces.code == 0, spaces.err  # as pandas lists names of columns with spaces around
+
+
+def test_the_flags_of_a_better_reference_give_its_figures(tmp_path):
+    """The logistic regression of windows sees their steps alone, as `--backbone logistic` by itself does not."""
+    (tmp_path / "a.csv").write_text(table())
+    words = "--mode train --task classify --csv a.csv --label-src-ch fails --test-ratio 0.3 --no-plots --backbone"
+    flags = LabelTask.learners["logistic_window"]
+    found = strict(good(tmp_path, words, flags, "--tag it") / "metrics.json")
+    other = found["references"]["logistic_window"]
+    assert found["roc_auc"] == pytest.approx(other["roc_auc"], abs=0.005)
+    assert found["brier"] == pytest.approx(other["brier"], abs=0.005)  # without the flag 0.011 off
