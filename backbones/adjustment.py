@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from backbones.carried import asked, every, kept
+from backbones.carried import asked, every, kept, kept_together
 from backbones.histories import Stack
 from backbones.season import indices, seasonal
 
@@ -57,7 +57,8 @@ def adjustment(stack: Stack, period: int, factors: bool = True, steps: int = 0) 
     multiplies = np.zeros(len(grid), bool)
     multiplies[which] = ratio
     if every(period) == 1:
-        return Adjustment(_phases(grid, period, multiplies), ratio, which, late)
+        found = kept_together(grid, ("phases", period), multiplies, partial(_phases, grid, period, multiplies))
+        return Adjustment(found, ratio, which, late)
     phases = np.empty((len(grid), period))
     for kind in np.unique(multiplies).tolist():
         alike = np.flatnonzero(multiplies == kind)

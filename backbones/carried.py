@@ -3,7 +3,7 @@
 A season of 1,440 minutes is not another one a minute later, but to estimate it takes as long as a forecast of a short
 one takes a thousand times: it is estimated a hundred times a cycle. Nor are coefficients that come from a thousand
 steps others a few steps later. Of neighbouring origins the first estimates, and what it found of a long season is kept
-for the others, and for the next forecaster that asks of the same series.
+for the others, and for the next forecaster that asks of the same series; so is what it found of a short season.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from backbones.histories import Stack
 AGAIN = 100  # times a cycle that a long season is estimated
 LONG = 2 * AGAIN  # steps of a season, from which on it is not estimated at every step
 KEPT = 1 << 24  # numbers
+KEPT_TOGETHER = 1 << 22  # numbers of what is estimated at every origin: the next forecaster asks for the same soon
 FRESH, SHORT = 32, 400  # what comes from n steps holds for n / FRESH more, of a history of SHORT steps and more
 
 _found: dict[tuple[Any, ...], np.ndarray] = {}  # the oldest first
+_together: dict[tuple[Any, ...], np.ndarray] = {}  # the oldest first
 _lock = Lock()
 
 
@@ -84,3 +86,27 @@ def kept(stack: Stack, what: tuple[Any, ...], estimate: Callable[[np.ndarray], n
             while held > KEPT:
                 held -= _found.pop(next(iter(_found))).size
     return np.stack([found[i] for i in range(len(keys))])
+
+
+def kept_together(
+    stack: Stack, what: tuple[Any, ...], mask: np.ndarray, estimate: Callable[[], np.ndarray]
+) -> np.ndarray:
+    """What `estimate` finds at all origins of a stack under a mask [n], or found before for the same; read only.
+
+    `what` tells apart what is estimated, which follows from the stack and the mask alone.
+    """
+    seen = blake2b(digest_size=16)
+    for part in (stack.y, stack.series, stack.end, mask):
+        seen.update(np.ascontiguousarray(part).data)
+    key = (*what, stack.y.shape, len(stack), seen.digest())
+    with _lock:
+        if key in _together:
+            return _together[key]
+    found = estimate()
+    found.flags.writeable = False
+    with _lock:
+        _together[key] = found
+        held = sum(each.size for each in _together.values())
+        while held > KEPT_TOGETHER:
+            held -= _together.pop(next(iter(_together))).size
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backbones import carried
+from backbones import adjustment, carried
 from backbones.carried import asked, every, kept
 from backbones.histories import Stack
 from backbones.season import seasonal
@@ -48,6 +48,31 @@ def test_what_was_estimated_is_not_estimated_again_until_it_makes_room(monkeypat
         expected = [some.y[s, e - 2 : e] for s, e in zip(some.series, some.end, strict=True)]
         np.testing.assert_array_equal(ask(some), expected)
         assert len(done) == new, done
+
+
+def test_the_phases_of_a_short_season_are_estimated_once_for_the_forecasters_of_the_same_origins(monkeypatch):
+    monkeypatch.setattr(carried, "_together", {})
+    t = np.arange(900)
+    y = 5 + np.stack([np.sin(t / 12 * 2 * np.pi), np.cos(t / 12 * 2 * np.pi)]) + 0.1 * stack([1, 1]).y
+    some, done, estimate = Stack(y, np.array([0, 1, 1]), np.array([600, 700, 800])), [], adjustment._phases
+
+    def counted(*given):
+        done.append(given)
+        return estimate(*given)
+
+    monkeypatch.setattr(adjustment, "_phases", counted)
+    first, again = (adjustment.adjustment(some, 12) for _ in range(2))
+    assert len(done) == 1 and again.phases is first.phases
+    np.testing.assert_array_equal(first.phases, estimate(some, 12, np.ones(3, bool)))
+    adjustment.adjustment(some, 12, factors=False)  # it adds
+    adjustment.adjustment(some, 6)
+    adjustment.adjustment(some.some(np.array([0, 1])), 12)
+    adjustment.adjustment(Stack(y + 1e-9, some.series, some.end), 12)
+    assert len(done) == 5
+    monkeypatch.setattr(carried, "KEPT_TOGETHER", 40)  # numbers: one of 36 at a time
+    for period, new in ((12, 1), (12, 1), (6, 2), (12, 3)):
+        adjustment.adjustment(Stack(y - 1, some.series, some.end), period)
+        assert len(done) == 5 + new
 
 
 def test_no_origins_have_no_season():
