@@ -13,6 +13,14 @@ from tasks.forecast.features import MIXING
 
 from .runs import go
 
+UNLEARNED = ("boosted_known",)  # they look at nothing before they have learned from something
+
+
+def lagging(generator: torch.Generator) -> list[torch.Tensor]:
+    """A stretch [2, 500] whose channel 0 goes where channel 1 was a step before."""
+    leads = torch.randn(501, generator=generator)
+    return [torch.stack([leads[:-1].cumsum(0), leads[1:]])]
+
 
 def mixing(name: str) -> bool | None:
     """Whether a forecast of channel 0 depends on channel 1, found by its gradient; None where it does not forecast."""
@@ -26,6 +34,8 @@ def mixing(name: str) -> bool | None:
     for value in (*model.parameters(), *model.buffers()):
         if value.is_floating_point() and not value.any():  # closed forms begin with weights of 0
             value.data.normal_(0, 0.1, generator=generator)
+    if name in UNLEARNED:
+        model.backbone.fit(lagging(generator), lagging(generator), lagging(generator))
     x = torch.randn(3, 2, 48, generator=generator).requires_grad_()
     if model.backbone.reads_history:  # in numpy, without gradients
         return None

@@ -42,4 +42,4 @@ def test_no_person_is_in_two_parts(put, flag):
     done = go(path.parent, f"--task classify --csv {path.name} {flag} --backbone ridge --dry-run")
     assert done.code == 0, done.err
     assert "rows of one subject stay in one part, of 6" in done.err
-    assert "72 rows of 60 steps" in done.err and "windows: 60 train, 12 val" in done.err
+    assert "72 rows of 60 columns" in done.err and "windows: 60 train, 12 val" in done.err
