@@ -188,7 +188,8 @@ class AutoForecast(Backbone):
         error = shares.errors(found, truth, rows, series)
         usual = [others.get(str(entry[:2]), entry[2]) for entry in self.entries]
         doubted = shares.doubt(found, truth, rows, tests.back)
-        weight = shares.weights(error, usual, len(tests.numbers) * targets / series, series, doubted)
+        least = shares.temperature(found, truth, rows, tests.back, series)
+        weight = shares.weights(error, usual, len(tests.numbers) * targets / series, series, doubted, least)
         plain = [i for i, (name, args, _) in enumerate(self.entries) if (name, args) == LAST]
         if many and plain:
             weight = shares.simplest(weight, found, truth, rows, plain[0])

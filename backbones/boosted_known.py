@@ -111,12 +111,12 @@ class BoostedKnown(Backbone):
         """What forecasts start from, the last season's step or the last one: that which is nearer to what comes."""
         off = {}
         for seasonal in (True, False) if period > 1 else (False,):
-            self.features.settle(period, seasonal=seasonal)
+            self.features.see_season(period, seasonal=seasonal)
             y = self._table(train, known, ROWS // 8, draw).y
             if not len(y):
                 raise DataError("nothing changes in the training part", where="boosted_known")
             off[seasonal] = float(y.square().mean())
-        self.features.settle(period, seasonal=min(off, key=lambda one: off[one]))
+        self.features.see_season(period, seasonal=min(off, key=lambda one: off[one]))
 
     def _left(self, table: Table) -> Table:
         """What it leaves, with what it says as one feature more."""

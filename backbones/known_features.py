@@ -44,9 +44,9 @@ class KnownFeatures(nn.Module):
         for name in ("same", "near", "start", "before", "means"):
             self.register_buffer(name, torch.zeros(0))
         self.register_buffer("chosen", torch.tensor(self.others[:OTHERS], dtype=torch.long))
-        self.settle(1, seasonal=False)
+        self.see_season(1, seasonal=False)
 
-    def settle(self, period: int, *, seasonal: bool) -> None:
+    def see_season(self, period: int, *, seasonal: bool) -> None:
         """See a season of so many steps, 1 for none; forecasts start from the last one's step, or the last step."""
         last = self.length - 1
         same = self.length - period + torch.arange(self.spec.horizon) % period

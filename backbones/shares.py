@@ -2,7 +2,8 @@
 
 w ~ exp(-z / T),   z of many series: a quarter the channel's own log error, three quarters that of all channels;
                    of few: the log error as far as there are backtests, the rest what is usual for the member;
-                   T what dates leave in doubt, where that is more than usual: the odds that the best one is not.
+                   T what dates leave in doubt, where that is more than usual: the odds that the best one is not;
+                   less than usual where many series plainly gain by it at dates that have no say.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ MANY_SERIES = 15  # from which on series say enough about each other
 OWN = 0.25  # the say of a channel beside all
 FEW_APART, TRUST = 4, 1.0  # backtests without overlap; with so many the prior has TRUST times their say
 TEMPERATURE, OF_FEW, COLDEST = 0.2, 0.15, 0.05  # of many series, and of few at most and at least
+COLDER = (COLDEST, 0.1)  # than TEMPERATURE, of many series
+LEAST_DATES, CLEAR = 3, 2.0  # left out one by one; standard errors by which a colder one must gain there
 ODDS = 0.7  # of a standard error: the scale of the logistic law that is about as wide as that normal one
 HOTTEST = 1.0  # however dates contradict each other, none with 20 times the best one's squared error has a say
-TINY = 1e-300
+TINY, TINY_SINGLE = 1e-300, 1e-30  # the latter in float32
 NEGLIGIBLE = 0.001  # of the mean error, in an error at one backtest
 HARDLY = 0.02  # of the error of repeating the last value, that a blend of many series must gain at least
 LEAST = 0.05  # of the heaviest weight; members below it have no say
@@ -119,8 +122,57 @@ def doubt(found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray, back: np.n
     return np.where(able, error, none)
 
 
+def temperature(found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray, back: np.ndarray, series: int) -> float:
+    """The least T of many series: one of COLDER where its blends are better at dates that had no say in their weights.
+
+    One member may be better at all dates and nothing be gained by averages: the usual T then gives too much to others.
+
+    Parameters
+    ----------
+    found, truth, rows, series : as for `errors`. back : as for `doubt`.
+    """
+    dates, tried = np.unique(back), (*COLDER, TEMPERATURE)
+    if series < MANY_SERIES or len(dates) < LEAST_DATES:
+        return TEMPERATURE
+    logs = np.array([_left_out(found, truth, rows, back, series, date, tried) for date in dates])
+    beside = logs[:, :-1] - logs[:, -1:]
+    gain = beside.mean(axis=0)
+    clear = gain + CLEAR * beside.std(axis=0, ddof=1) / np.sqrt(len(dates)) < 0
+    return tried[int(np.argmin(np.where(clear, gain, np.inf)))] if clear.any() else TEMPERATURE
+
+
+def _left_out(
+    found: torch.Tensor,
+    truth: torch.Tensor,
+    rows: np.ndarray,
+    back: np.ndarray,
+    series: int,
+    date: int,
+    tried: Sequence[float],
+) -> list[float]:
+    """The log error at a date of the blend by each T, with weights from all others: that of each series there, in
+    proportion to that of all members."""
+    kept, rest = back != date, back == date
+    past = found[:, kept], truth[kept], rows[kept]
+    error, doubted = errors(*past, series), doubt(*past, back[kept])
+    square = ((found[:, rest] - truth[rest]) ** 2).mean(dim=3)  # [M, b, K]
+    usual = square[torch.isfinite(square).all(dim=(1, 2))].mean(dim=0)
+    logs = []
+    for least in tried:
+        weight = weights(error, (), 0, series, doubted, least)
+        blend, _ = blended(found[:, rest], torch.from_numpy(weight).float())
+        own = ((blend - truth[rest]) ** 2).mean(dim=2)
+        logs.append(float(torch.log(((own + TINY_SINGLE) / (usual + TINY_SINGLE)).mean())))
+    return logs
+
+
 def weights(
-    error: np.ndarray, usual: Sequence[float], tests: float, series: int, doubted: np.ndarray | None = None
+    error: np.ndarray,
+    usual: Sequence[float],
+    tests: float,
+    series: int,
+    doubted: np.ndarray | None = None,
+    least: float = TEMPERATURE,
 ) -> np.ndarray:
     """Weights [M, K] that sum to 1 over the members.
 
@@ -128,18 +180,19 @@ def weights(
     ----------
     error : [M, K]. usual : of each member, its log error as it usually compares.
     tests : backtests of a series. series : their number. doubted : of each member, its `doubt`; by default 0.
+    least : T of many series at least, see `temperature`.
     """
     own = np.log(error)
     shared = np.log(error.mean(axis=1, keepdims=True))
     unsure = np.zeros(len(own)) if doubted is None else ODDS * doubted
     if series >= MANY_SERIES:
-        z, temperature = OWN * own + (1 - OWN) * shared, np.clip(unsure, TEMPERATURE, HOTTEST)
+        z, warm = OWN * own + (1 - OWN) * shared, np.clip(unsure, least, HOTTEST)
     else:
         apart = _apart(tests)
         trust = apart**2 / (apart**2 + TRUST)
         z = trust * (own + shared) / 2 + (1 - trust) * np.asarray(usual)[:, None]
-        temperature = np.clip(np.maximum(TEMPERATURE / apart, unsure), COLDEST, OF_FEW)
-    heavy = np.exp((z.min(axis=0) - z) / temperature[:, None])
+        warm = np.clip(np.maximum(TEMPERATURE / apart, unsure), COLDEST, OF_FEW)
+    heavy = np.exp((z.min(axis=0) - z) / warm[:, None])
     heavy[heavy < LEAST] = 0
     found: np.ndarray = heavy / heavy.sum(axis=0)
     return found

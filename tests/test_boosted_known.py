@@ -64,7 +64,7 @@ def test_noise_is_held_most_strongly():
 def test_what_trees_see_of_a_step_ahead():
     """By hand: two channels, the second an input alone, one column known ahead, a season of three to start from."""
     model, rng = blank(2, 6, 4), np.random.default_rng(0)
-    model.features.settle(3, seasonal=True)
+    model.features.see_season(3, seasonal=True)
     x, known = (rng.normal(size=size).astype(np.float32) for size in ((1, 2, 6), (1, 1, 10)))
     found = model.features(torch.from_numpy(x), torch.from_numpy(known), torch.tensor([[0, 3]]))
     table, start, unit = (part.numpy() for part in found)
