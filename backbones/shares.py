@@ -131,6 +131,8 @@ def temperature(found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray, back
     ----------
     found, truth, rows, series : as for `errors`. back : as for `doubt`.
     """
+    there = torch.isfinite(found).all(dim=(2, 3)).any(dim=0).numpy()
+    found, truth, rows, back = found[:, there], truth[there], rows[there], back[there]
     dates, tried = np.unique(back), (*COLDER, TEMPERATURE)
     if series < MANY_SERIES or len(dates) < LEAST_DATES:
         return TEMPERATURE

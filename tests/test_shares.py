@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +69,12 @@ def test_a_member_that_could_not_be_fitted_at_a_date_is_left_out_there():
     found[2, back == 3] = torch.nan
     found[3] = torch.nan
     assert shares.temperature(found, truth, rows, back, SERIES) == 0.05
+    found[:, back == 3] = torch.nan  # three dates are left
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert shares.temperature(found, truth, rows, back, SERIES) == 0.05
+        found[:, back > 0] = torch.nan
+        assert shares.temperature(found, truth, rows, back, SERIES) == shares.TEMPERATURE
 
 
 def test_a_colder_blend_gives_the_best_member_more_say():
