@@ -38,6 +38,8 @@ _UNITS = (  # name, least, below, ns
 )
 _COMPACT = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-4])(?:[0-5]\d){0,2}")
 _COARSE = re.compile(rb"(?:^|[\n,;\t])(?:18|19|20)\d\d(?:[-/.]\d{1,2})?[,;\t]")
+_DAY = re.compile(rb"(?:18|19|20)\d\d[-/.]\d{1,2}[-/.]\d")
+MOST_LOOKED_AT = 10_000  # lines one by one
 _COUNT = re.compile(r"[+-]?\d{1,8}(\.\d{1,6})?")
 _ZONE = re.compile(r" ?(?:Z|[+-]\d\d(?::?\d\d)?)$")
 _ZONED = re.compile(r"[T ]\d.*" + _ZONE.pattern)
@@ -96,10 +98,32 @@ def parsed_stamps(column: Any, text: bytes) -> Stamps | None:
         return None
     if (np.abs(times.asi8 - time.time_ns()) < DAY).any() and any(word.encode() in text for word in written.RELATIVE):
         return None
-    if (np.diff(times.asi8) <= 0).any() and _COARSE.search(text):  # a month among its days stands for the first of them
+    if _has_months_among_days(times.asi8, text):
         return None
     zone = times.tz and offset_text(int(times.tz.utcoffset(None).total_seconds()) * 10**9)
     return Stamps(times.asi8, frozenset([zone] if zone else []))
+
+
+def _has_months_among_days(times: np.ndarray, text: bytes) -> bool:
+    """Whether some of times [n], of n lines below a header or without one, are months or years, as days are read.
+
+    pandas takes a month for its first day, which does not rise among the month's days: such lines are looked at.
+    """
+    back = np.flatnonzero(np.diff(times) <= 0)
+    at = np.unique([back, back + 1])
+    begins = times[at].view("datetime64[ns]")
+    at = at[begins == begins.astype("datetime64[M]")]
+    if not len(at):
+        return False
+    begin = np.append(0, np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1)
+    above = len(begin) - text.endswith(b"\n") - len(times)
+    if len(at) > MOST_LOOKED_AT or above not in (0, 1) or b'"' in text:
+        return _COARSE.search(text) is not None
+    begin = np.append(begin[above:], len(text) + 1)
+    near = np.unique(np.clip([at - 1, at, at + 1], 0, len(times) - 1)).tolist()
+    lines = [text[begin[i] : begin[i + 1]] for i in near]
+    days = [bool(_DAY.search(line)) for line in lines]
+    return any(days) and any(_COARSE.search(line) for line, day in zip(lines, days, strict=True) if not day)
 
 
 def read_stamps(cells: np.ndarray, locate: Locate, order: str = "", name: str | None = None) -> Stamps:
