@@ -22,7 +22,7 @@ import torch
 
 from backbones import ForecastSpec, Hyper, InputSpec, register
 from backbones.base import Backbone, KnownAhead, Stretches
-from backbones.boosted_lags import LEAST, PARTS, STEPS
+from backbones.boosted_lags import STEPS, settings
 from backbones.covariates import strongest
 from backbones.known_features import OTHERS, KnownFeatures, shown
 from backbones.period import period_of_pieces
@@ -131,15 +131,7 @@ class BoostedKnown(Backbone):
         return Booster("value", "mse", self._settings(len(train.x), trees), False).grow(train, val)
 
     def _settings(self, rows: int, trees: int) -> dict[str, Any]:
-        """Those of scikit-learn."""
-        return {
-            "max_iter": trees,
-            "learning_rate": self.hyper.rate,
-            "max_leaf_nodes": self.hyper.leaves,
-            "min_samples_leaf": max(LEAST, rows // PARTS),
-            "early_stopping": False,
-            "random_state": 0,
-        }
+        return settings(self.hyper, trees, rows, seed=0)
 
     def _table(self, stretches: Stretches, known: Stretches, most: int, draw: np.random.Generator) -> Table:
         """Features and targets of windows in stretches and their steps, all or at most `most` pairs; without windows in

@@ -36,6 +36,18 @@ CELLS = 1 << 20
 LEAST, PARTS = 20, 200  # rows in a leaf: n / PARTS, at least LEAST
 
 
+def settings(hyper: Hyper, trees: int, rows: int, seed: int) -> dict[str, Any]:
+    """Those of scikit-learn, for at most so many trees on so many pairs of origin and step."""
+    return {
+        "max_iter": trees,
+        "learning_rate": hyper.rate,
+        "max_leaf_nodes": hyper.leaves,
+        "min_samples_leaf": max(LEAST, rows // PARTS),
+        "early_stopping": False,
+        "random_state": seed,
+    }
+
+
 @register
 class BoostedLags(LocalForecaster):
     """`y = start of the step + deviation * (base + the sum of the trees' leaves)`."""
@@ -78,15 +90,7 @@ class BoostedLags(LocalForecaster):
         self.hyper = Hyper("boosted_lags", vars(self.hyper) | {"trees": told.get("iterations", self.hyper.trees)})
 
     def _settings(self, rows: int, seed: int) -> dict[str, Any]:
-        """Those of scikit-learn."""
-        return {
-            "max_iter": self.hyper.trees,
-            "learning_rate": self.hyper.rate,
-            "max_leaf_nodes": self.hyper.leaves,
-            "min_samples_leaf": max(LEAST, rows // PARTS),
-            "early_stopping": False,
-            "random_state": seed,
-        }
+        return settings(self.hyper, self.hyper.trees, rows, seed)
 
     def _rows(self, part: _Pairs, seasonal: bool) -> tuple[np.ndarray, np.ndarray]:
         """Features [n * k, F] and targets [n * k] of pairs of origin and step."""

@@ -82,9 +82,7 @@ def kept(stack: Stack, what: tuple[Any, ...], estimate: Callable[[np.ndarray], n
         found |= dict(zip(missing, np.array(estimate(np.array(missing))), strict=True))
         with _lock:
             _found.update((keys[i], found[i]) for i in missing)
-            held = sum(each.size for each in _found.values())
-            while held > KEPT:
-                held -= _found.pop(next(iter(_found))).size
+            _make_room(_found, KEPT)
     return np.stack([found[i] for i in range(len(keys))])
 
 
@@ -106,7 +104,12 @@ def kept_together(
     found.flags.writeable = False
     with _lock:
         _together[key] = found
-        held = sum(each.size for each in _together.values())
-        while held > KEPT_TOGETHER:
-            held -= _together.pop(next(iter(_together))).size
+        _make_room(_together, KEPT_TOGETHER)
     return found
+
+
+def _make_room(kept: dict[tuple[Any, ...], np.ndarray], most: int) -> None:
+    """Drop the oldest arrays until so many numbers are left at most."""
+    held = sum(each.size for each in kept.values())
+    while held > most:
+        held -= kept.pop(next(iter(kept))).size

@@ -131,10 +131,12 @@ def temperature(found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray, back
     ----------
     found, truth, rows, series : as for `errors`. back : as for `doubt`.
     """
+    if series < MANY_SERIES:
+        return TEMPERATURE
     there = torch.isfinite(found).all(dim=(2, 3)).any(dim=0).numpy()
     found, truth, rows, back = found[:, there], truth[there], rows[there], back[there]
     dates, tried = np.unique(back), (*COLDER, TEMPERATURE)
-    if series < MANY_SERIES or len(dates) < LEAST_DATES:
+    if len(dates) < LEAST_DATES:
         return TEMPERATURE
     logs = np.array([_left_out(found, truth, rows, back, series, date, tried) for date in dates])
     beside = logs[:, :-1] - logs[:, -1:]
@@ -157,13 +159,14 @@ def _left_out(
     kept, rest = back != date, back == date
     past = found[:, kept], truth[kept], rows[kept]
     error, doubted = errors(*past, series), doubt(*past, back[kept])
-    square = ((found[:, rest] - truth[rest]) ** 2).mean(dim=3)  # [M, b, K]
+    said, came = found[:, rest], truth[rest]
+    square = ((said - came) ** 2).mean(dim=3)  # [M, b, K]
     usual = square[torch.isfinite(square).all(dim=(1, 2))].mean(dim=0)
     logs = []
     for least in tried:
         weight = weights(error, (), 0, series, doubted, least)
-        blend, _ = blended(found[:, rest], torch.from_numpy(weight).float())
-        own = ((blend - truth[rest]) ** 2).mean(dim=2)
+        blend, _ = blended(said, torch.from_numpy(weight).float())
+        own = ((blend - came) ** 2).mean(dim=2)
         logs.append(float(torch.log(((own + TINY_SINGLE) / (usual + TINY_SINGLE)).mean())))
     return logs
 

@@ -24,18 +24,9 @@ from backbones.local_forecaster import LocalForecaster
 log = logging.getLogger("tsrun")
 BATCH = 1024  # windows at once
 SLOW = 1.0  # seconds of a member, from which on it is told without --budget too, and what came before it is kept
-COSTLY = (
-    "ridge",
-    "ridge_ensemble",
-    "ensemble",
-    "boosted_lags",
-    "boosted_known",
-    "chronos2",
-)  # members that cost the most, in order
-FLEXIBLE, ENOUGH = (
-    ("boosted_lags", "boosted_known"),
-    0.5,
-)  # members that so much less to learn from than at the latest backtests spoils
+# Members that cost the most, in order; and those that so much less to learn from than at the latest backtests spoils.
+COSTLY = ("ridge", "ridge_ensemble", "ensemble", "boosted_lags", "boosted_known", "chronos2")
+FLEXIBLE, ENOUGH = ("boosted_lags", "boosted_known"), 0.5
 
 
 @dataclass

@@ -48,8 +48,9 @@ def meter_days(text: io.BufferedReader, head: bytes) -> tuple[TableText | None, 
     if not whose:
         return None, io.BufferedReader(io.BytesIO(whole))
     found: dict[str, dict[str, list[str]]] = {}  # of each day the lines of its meters
+    places = [names.index(name) for name in slots]
     for row in rows:
-        found.setdefault(row[day], {})["/".join(row[k] for k in whose)] = [row[names.index(name)] for name in slots]
+        found.setdefault(row[day], {})["/".join(row[k] for k in whose)] = [row[k] for k in places]
     meters = list(dict.fromkeys(name for each in found.values() for name in each))
     made = _channels(found, meters, sep) if len(meters) <= CHANNELS else _series(found, sep)
     note = f"the {len(slots)} columns of the parts of a day are steps: {names[day]!r} with the beginning of each, "

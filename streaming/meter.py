@@ -25,7 +25,7 @@ from readers.clock import Clock
 from settings.zones import fixed_offset
 from streaming.tally import Tally, is_number, report, short
 from tasks.nilm.features import ABOVE, CHANGE, FEATURES, HOUR, KNEE, LOG, MAINS
-from tasks.nilm.watts import capped
+from tasks.nilm.watts import at_rest, capped
 
 KNOWN = tuple(name for name in FEATURES if ABOVE not in name)  # inputs that need no later sample
 TASK = "nilm"  # the task with a prediction for every step
@@ -146,7 +146,7 @@ class Streamer:
             predicted = self.task.decode(outputs.transpose(1, 2))[0, :, 0].tolist()
         chances, drawn = predicted[: len(self.names)], predicted[len(self.names) :]
         on = [p >= tau for p, tau in zip(chances, self.tau, strict=True)]
-        rest = self.task.fitted.get("off_w") or [0.0] * len(self.names)
+        rest = at_rest(self.task.fitted, len(self.names))
         watts = np.array([[max(w, 0.0) if state else off] for w, state, off in zip(drawn, on, rest, strict=True)])
         watts = capped(watts, np.array([sample.watts]))[:, 0]
         answers = zip(self.names, chances, on, watts.tolist(), strict=True)

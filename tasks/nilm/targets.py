@@ -16,6 +16,7 @@ from tasks.nilm.habits import learned
 from tasks.nilm.levels import learned_levels
 from tasks.nilm.loads import other_loads
 from tasks.nilm.states import UNKNOWN
+from tasks.nilm.watts import at_rest
 from tasks.targets import Targets, spans
 from windows import Index, Windows, read
 
@@ -69,8 +70,8 @@ class DeviceTargets(Targets):
 
     def read(self, task: Task, device: torch.device) -> DeviceTargetReader:
         """The targets [2K, total] on a device, encoded as windows are read."""
-        none = [0.0] * len(self.states)
-        known = {"never_on": none, "off_w": none, **task.fitted}
+        devices = len(self.states)
+        known = {"never_on": [0.0] * devices, **task.fitted, "off_w": at_rest(task.fitted, devices)}
         peak, mean, never_on, off = (
             torch.tensor(known[key], dtype=torch.float32, device=device)[:, None]
             for key in ("peak", "on_mean", "never_on", "off_w")
@@ -174,7 +175,7 @@ def constants_of(
     lacking = np.isnan(rate)
     found = {"base_rate": rate, "pos_weight": weight, "never_on": never * untaught}
     old = {"never_on": untaught, **kept}
-    rests = np.where(np.isnan(rests), kept.get("off_w", np.zeros(len(rate))), rests)
+    rests = np.where(np.isnan(rests), at_rest(kept, len(rate)), rests)
     again = {name: np.where(lacking, old[name], fresh).tolist() for name, fresh in found.items()}
     return again | {"off_w": rests.tolist()} | taught
 

@@ -51,7 +51,7 @@ from tasks.nilm.taus import Taus, few_runs, tell_few
 from tasks.nilm.timeline import MOST_OVERLAP, Decided, Timeline, judged_stride, kpis, used
 from tasks.nilm.truth import believable, standbys, targets_of
 from tasks.nilm.units import doubts, gap_hint
-from tasks.nilm.watts import certain, described
+from tasks.nilm.watts import at_rest, certain, described
 from tasks.nilm.wholes import WholeRuns
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
 from tasks.targets import Targets
@@ -291,7 +291,7 @@ class Nilm(Task):
         line, names, tau = self._line(scored), eval_context.names, list(calibration["tau"])
         whole = self._whole_runs(line, eval_context)
         if self._last_decided is None or self._last_decided.line is not line or self._last_decided.tau != tau:
-            how = (line, tau, self.rules, self._least_w(names), self._off_w, eval_context, whole)
+            how = (line, tau, self.rules, self._least_w(names), at_rest(self.fitted, len(names)), eval_context, whole)
             self._last_decided = Decided.of(*how, strict=self.target != "power")
         decided = self._last_decided
         if line.on is None:
@@ -326,11 +326,6 @@ class Nilm(Task):
     def _least_w(self, names: Sequence[str]) -> list[float]:
         """Watts [K] that a step needs, besides its probability, to be on."""
         return [self.rules.of(name, names).least_w if self.target == "both" else 0.0 for name in names]
-
-    @property
-    def _off_w(self) -> Sequence[float]:
-        """W of each device while it is off; 0 in checkpoints that do not know."""
-        return self.fitted.get("off_w") or [0.0] * len(self.fitted["on_mean"])
 
     def _line(self, scored: Predictions) -> Timeline:
         if self._last is None or self._last[0] is not scored:

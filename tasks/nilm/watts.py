@@ -7,7 +7,7 @@ follow a stricter rule.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,6 +76,11 @@ def capped(watts: np.ndarray, mains: np.ndarray) -> np.ndarray:
     share = np.divide(most, total, out=np.ones_like(total), where=total > most)
     found: np.ndarray = (watts * share).astype(watts.dtype)
     return found
+
+
+def at_rest(constants: Mapping[str, Any], devices: int) -> list[float]:
+    """W of each device while it is off; 0 in the constants of older checkpoints, which do not know."""
+    return constants.get("off_w") or [0.0] * devices
 
 
 def described(limits: Sequence[Limits], names: Sequence[str]) -> dict[str, Any]:
