@@ -131,7 +131,7 @@ class BoostedKnown(Backbone):
         return Booster("value", "mse", self._settings(len(train.x), trees), False).grow(train, val)
 
     def _settings(self, rows: int, trees: int) -> dict[str, Any]:
-        return settings(self.hyper, trees, rows, seed=0)
+        return settings(trees, self.hyper.rate, self.hyper.leaves, rows, seed=0)
 
     def _table(self, stretches: Stretches, known: Stretches, most: int, draw: np.random.Generator) -> Table:
         """Features and targets of windows in stretches and their steps, all or at most `most` pairs; without windows in

@@ -36,12 +36,12 @@ CELLS = 1 << 20
 LEAST, PARTS = 20, 200  # rows in a leaf: n / PARTS, at least LEAST
 
 
-def settings(hyper: Hyper, trees: int, rows: int, seed: int) -> dict[str, Any]:
+def settings(trees: int, rate: float, leaves: int, rows: int, seed: int) -> dict[str, Any]:
     """Those of scikit-learn, for at most so many trees on so many pairs of origin and step."""
     return {
         "max_iter": trees,
-        "learning_rate": hyper.rate,
-        "max_leaf_nodes": hyper.leaves,
+        "learning_rate": rate,
+        "max_leaf_nodes": leaves,
         "min_samples_leaf": max(LEAST, rows // PARTS),
         "early_stopping": False,
         "random_state": seed,
@@ -90,7 +90,7 @@ class BoostedLags(LocalForecaster):
         self.hyper = Hyper("boosted_lags", vars(self.hyper) | {"trees": told.get("iterations", self.hyper.trees)})
 
     def _settings(self, rows: int, seed: int) -> dict[str, Any]:
-        return settings(self.hyper, self.hyper.trees, rows, seed)
+        return settings(self.hyper.trees, self.hyper.rate, self.hyper.leaves, rows, seed)
 
     def _rows(self, part: _Pairs, seasonal: bool) -> tuple[np.ndarray, np.ndarray]:
         """Features [n * k, F] and targets [n * k] of pairs of origin and step."""
