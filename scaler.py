@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 MOST_SHIFT, MOST_SPREAD = 4.0, 30.0  # deviations, and a factor on them, from which on new data are far from training
 MOST_TOLD = 3
-PART = 1 << 20  # steps read at once
+PART = 1 << 20  # steps of a long channel read at once
+AT_ONCE = 1 << 17  # values of short ones
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,7 @@ class Scaler:
         seen : mask [total] of the steps that training sees.
         channels : C names.
         """
-        moments = np.array(list(map(partial(_moments, seen), values)))  # frees each channel before it takes the next
-        mean, std, constant = moments.T
+        mean, std, constant = moments(values, seen).T
         constant_names = tuple(name for name, same in zip(channels, constant, strict=True) if same)
         return cls(mean, np.where(constant, 1.0, usable(mean, std)), tuple(channels), constant_names)
 
@@ -120,11 +120,40 @@ def usable(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
     return np.where(std > 1e-15 * np.abs(mean), std, 1.0)
 
 
-def _moments(seen: np.ndarray, channel: np.ndarray) -> tuple[float, float, bool]:
-    """Mean, standard deviation and whether all values are equal, of a channel at the steps of a mask, NaN left out.
+def moments(values: Iterable[np.ndarray], seen: np.ndarray) -> np.ndarray:
+    """Mean, standard deviation and whether all values are equal (1, else 0) of each channel, float64 [C, 3].
 
-    It goes part by part, since indexing with a mask copies. The mean comes first: sums of squares alone would cancel.
+    NaN is left out. The mean comes first: sums of squares alone would cancel. Short channels are taken many at a time,
+    of long ones a part at a time, since indexing with a mask copies.
+
+    Parameters
+    ----------
+    values : C arrays [total], read one after the other.
+    seen : mask [total] of the steps that count.
     """
+    at = np.flatnonzero(seen)
+    run = slice(int(at[0]), int(at[-1]) + 1) if len(at) else slice(0)
+    steps = run if run.stop - run.start == len(at) else seen
+    many, each = max(AT_ONCE // max(len(at), 1), 1), iter(values)
+    found = list[np.ndarray]()
+    while block := list(islice(each, many)):
+        found.append(_of_block(block, steps) if many > 1 else np.array([_of_channel(block.pop(), seen)]))
+    return np.concatenate(found) if found else np.empty((0, 3))
+
+
+def _of_block(channels: Sequence[np.ndarray], steps: slice | np.ndarray) -> np.ndarray:
+    """`moments` of channels that are short, [c, 3]."""
+    part = np.array([channel[steps] for channel in channels], np.float64)
+    if not part.size or np.isnan(np.add.reduce(part, axis=None)):  # infinities too
+        return np.array([_of_channel(channel, np.ones(len(channel), bool)) for channel in part])
+    mean = part.mean(axis=1)
+    low, high = part.min(axis=1), part.max(axis=1)
+    part -= mean[:, None]
+    return np.stack([mean, np.sqrt(np.square(part, out=part).mean(axis=1)), low == high], axis=1)
+
+
+def _of_channel(channel: np.ndarray, seen: np.ndarray) -> tuple[float, float, bool]:
+    """`moments` of one channel, part by part."""
     count, total, low, high = 0, 0.0, np.inf, -np.inf
     for part in _parts(channel, seen):
         count, total = count + len(part), total + float(part.sum())

@@ -76,15 +76,17 @@ def _idle(series: Series, named: set[str]) -> Iterator[tuple[str, str]]:
     """Name and reason of each such column of numbers."""
     wall = None if series.clock is None or series.time is None else series.clock.wall(series.time)
     made = series.filled
+    lows, highs = (each.reduce(series.values, axis=1) for each in (np.fmin, np.fmax))
     for c, (name, values) in enumerate(zip(series.channels[: series.numeric], series.values, strict=False)):
         word = _LETTERS.sub("", name.casefold())
         if name in named or name in series.static:
             if name not in named and _numbers_rows(values[series.offsets[:-1]]):
                 yield name, "the number of the series"
             continue
+        low, high = float(lows[c]), float(highs[c])
         if made is not None and made[c].any():
             values = np.where(made[c], np.nan, values)
-        low, high = (float(each.reduce(values)) for each in (np.fmin, np.fmax))
+            low, high = (float(each.reduce(values)) for each in (np.fmin, np.fmax))
         if np.isnan(low):
             continue
         if name.isdecimal() and _ticks(values, series.offsets):

@@ -9,7 +9,7 @@ import pytest
 
 import windows
 from data import Series
-from tasks.forecast.scale import described, followed, naive_errors, powers, sizes_at
+from tasks.forecast.scale import OnScale, described, followed, naive_errors, powers, sizes_at, standardised
 from tasks.targets import Course, Targets
 
 OFFSETS = np.array([0, 40, 55, 57, 100])
@@ -106,3 +106,17 @@ def test_a_series_that_never_changes_is_told_where_errors_are_scaled():
     assert found["in_words"].startswith("mase and crps are those of other series than a, where no two measured values")
     assert described(context, np.array([[0.0], [2.0]]), np.array([0]), 1)["in_words"].startswith("mase and crps are un")
     assert "in_words" not in described(context, np.array([[1.0], [2.0]]), np.array([0, 1]), 1)
+
+
+def test_a_course_on_the_scale_of_training_has_the_means_of_its_values():
+    values = np.random.default_rng(1).normal(50, 9, (3, 60)).astype(np.float32)
+    seen, mean, std = np.arange(60) % 4 > 0, [48.0, 51.0, 2.0], [9.0, 8.0, 0.5]
+    course = Course(values, seen, np.array([0, 20, 60]))
+    expected = standardised(values[None][:, :, seen], mean, std).mean(axis=(0, 2), dtype=np.float64)
+    assert OnScale(course, mean, std).means() == pytest.approx(expected, rel=1e-6)
+    assert not OnScale(course, mean, std).constant()
+    flat = np.array([[5, 5, np.nan, 5], [1, 1, 1, 9]])
+    rows = np.array([0, 4])
+    assert OnScale(Course(flat, np.array([1, 1, 1, 0], bool), rows), mean[:2], std[:2]).constant()
+    assert not OnScale(Course(flat, np.array([1, 1, 1, 1], bool), rows), mean[:2], std[:2]).constant()
+    assert OnScale(Course(flat, np.zeros(4, bool), rows), mean[:2], std[:2]).means() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ def by_numpy(values: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarr
 @pytest.mark.parametrize("part", [1, 7, 40, 1000])
 def test_moments_are_those_of_numpy_wherever_the_parts_end(part, monkeypatch):
     monkeypatch.setattr(scaler, "PART", part)
+    monkeypatch.setattr(scaler, "AT_ONCE", 1)
     values, seen = gappy()
     seen[14:21] = False  # the third part of 7 has no step of training
     mean, std = by_numpy(values, seen)
@@ -34,6 +36,27 @@ def test_moments_are_those_of_numpy_wherever_the_parts_end(part, monkeypatch):
     assert found.mean == pytest.approx(mean, rel=1e-12) and found.std == pytest.approx(std, rel=1e-12)
     assert found.mean.dtype == found.std.dtype == np.float64
     assert (found.channels, found.constant) == (("a", "b", "c"), ())
+
+
+@pytest.mark.parametrize("first", [0, 3], ids=["whole", "scattered"])
+@pytest.mark.parametrize("at_once", [1, 50, 90, 10_000])
+def test_short_channels_taken_together_are_those_taken_one_by_one(at_once, first, monkeypatch):
+    values = np.random.default_rng(0).normal(1e6, 2, (7, 40))
+    values[2, 5], values[4], values[6] = np.nan, 0.1, np.nan
+    seen = np.arange(40) < 30
+    seen[:first] = [True, False, True][:first]  # not one after the other
+    monkeypatch.setattr(scaler, "AT_ONCE", at_once)
+    found = scaler.moments(iter(values), seen)
+    for channel, (mean, std, same) in zip(values, found, strict=True):
+        known = [value for value in channel[seen] if not np.isnan(value)]
+        if not known:
+            assert np.isnan(mean) and np.isnan(std)
+            continue
+        middle = math.fsum(known) / len(known)
+        deviation = math.sqrt(math.fsum((value - middle) ** 2 for value in known) / len(known))
+        assert mean == pytest.approx(middle, rel=1e-14) and std == pytest.approx(deviation, rel=1e-9, abs=1e-15)
+        assert same == (len({*known}) == 1)
+    assert scaler.moments([], seen).shape == (0, 3)
 
 
 def test_steps_that_training_does_not_see_change_nothing():

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from readers.mapped import is_mapped, like
+from readers.mapped import is_mapped
 from readers.paths import abridge
 from tasks.predictions import EvalContext
 from tasks.targets import Course
@@ -221,20 +222,30 @@ def _without_scale(rows: Sequence[str], scored: int) -> str:
     return f"mase and crps are those of other series than {abridge(rows)}, where {why}"
 
 
-def moments(values: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of values [n], NaN left out."""
-    if np.isnan(np.add.reduce(values)):
-        return float(np.nanmean(values)), float(np.nanstd(values))
-    return float(values.mean()), float(values.std())
+@dataclass(frozen=True)
+class OnScale:
+    """A course on the scale of training, of which hardly anything is ever asked: it is not made.
 
-
-def standardised(raw: np.ndarray | Course, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
-    """Raw values [..., K, H] on the scale of training, float32; `mean` and `std` are those of K channels.
-
-    Of a Course every step that is seen: [1, K, steps].
+    course : every step that training, validation or test sees.
+    mean, std : of the K targets in training.
     """
-    if isinstance(raw, Course):
-        return _course_standardised(raw, mean, std)
+
+    course: Course
+    mean: Sequence[float]
+    std: Sequence[float]
+
+    def means(self) -> list[float]:
+        """The mean of each of the K targets; [] where nothing is seen."""
+        return [(own - mean) / std for own, mean, std in zip(self.course.means(), self.mean, self.std, strict=False)]
+
+    def constant(self) -> bool:
+        """Whether no target ever has two values."""
+        known = (channel[~np.isnan(channel)] for channel in self.course.each())
+        return all(len(channel) and channel.min() == channel.max() for channel in known)
+
+
+def standardised(raw: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+    """Raw values [..., K, H] on the scale of training, float32; `mean` and `std` are those of K channels."""
     shift, scale = (np.asarray(part, np.float64) for part in (mean, std))
     scaled = np.empty(raw.shape, np.float32)
     steps = raw.shape[-1]
@@ -268,13 +279,3 @@ def _each_standardised(
         for piece in pieces:
             begin, end = end, end + piece.shape[1]
             yield scaled[:, begin:end]
-
-
-def _course_standardised(course: Course, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
-    count = int(course.seen.sum())
-    made = like(course.values, (1, len(course.values), count))
-    block = max(AT_ONCE // max(count, 1), 1)
-    for begin in range(0, len(course.values), block):
-        part = slice(begin, begin + block)
-        made[0, part] = standardised(course.values[part][:, course.seen], mean[part], std[part])
-    return made

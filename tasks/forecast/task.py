@@ -26,6 +26,7 @@ from data import Series
 from errors import DataError, UsageError, listed, no_channel
 from pages.frames import Frame
 from registry import Namespace
+from scaler import moments
 from sources import datasets, levels, reading
 from sources.synthetic import load_series
 from tasks import register
@@ -36,7 +37,7 @@ from tasks.forecast.features import free as can_be_forecast
 from tasks.forecast.levels import Levels, in_units, legend, sizes, with_median
 from tasks.forecast.outputs import ForecastOutputs
 from tasks.forecast.references import predictors
-from tasks.forecast.scale import followed, moments, pieces_standardised, scales, sizes_at, standardised
+from tasks.forecast.scale import OnScale, followed, pieces_standardised, scales, sizes_at, standardised
 from tasks.forecast.scores import Scored, pinball
 from tasks.forecast.sums import known_mean
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
@@ -282,8 +283,7 @@ class Forecast(Task):
         if kept is not None:
             self.below = bounds.below(truth.each(), names)
             return {"levels": list(self.levels.asked)} | {key: kept[key] for key in FITTED if key in kept}
-        values = (value.astype(np.float64) for value in truth.each())
-        mean, spread = np.array(list(map(moments, values))).T
+        mean, spread, _ = moments(truth.values, truth.seen).T
         mean, std = mean.tolist(), np.where(spread > 1e-15 * np.abs(mean), spread, 1).tolist()
         scaled = pieces_standardised(truth, mean, std)
         period = 1 if self.dry else period_of_pieces(scaled, self.longest_period, truth.calendar)
@@ -298,14 +298,13 @@ class Forecast(Task):
         learned, least = tuple(self.fitted.get("levels") or self.levels.asked), reach.lowest(self.floors, mean, std)
         self.levels = Levels(learned, self.levels.asked, least, asked is not None)
 
-    def check(self, truth: Mapping[str, np.ndarray], names: Sequence[str]) -> None:
-        train = truth["train"][0]
-        if (np.nanmin(train, axis=1) == np.nanmax(train, axis=1)).all():
+    def check(self, truth: Mapping[str, OnScale], names: Sequence[str]) -> None:
+        if truth["train"].constant():
             raise DataError(f"constant in training, so there is nothing to learn: {', '.join(names)}", where="--csv")
 
-    def truth(self, raw: np.ndarray | Course) -> np.ndarray:
-        mean, std = self.fitted["mean"], self.fitted["std"]
-        return standardised(raw, mean, std)
+    def truth(self, raw: Any) -> Any:
+        scale = self.fitted["mean"], self.fitted["std"]
+        return OnScale(raw, *scale) if isinstance(raw, Course) else standardised(raw, *scale)
 
     def loss(self, device: torch.device) -> Loss:
         if self.levels.values:
