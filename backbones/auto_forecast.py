@@ -58,14 +58,16 @@ POOL: Pool = (
     ("mapa", {}, -0.05),
     ("pretrained_mlp", {}, -0.40),
     ("boosted_known", {}, 0.0),
+    ("ridge", {"units": "data"}, 0.10),
 )
 # The same where none shows, in the order of the pool.
 PRIORS = (
     *(0.30, 0.30, -0.11, 0.08, -0.25, -0.05, -0.02, -0.11, -0.05),
-    *(0.02, 0.12, 0.12, 0.05, 0.03, 0.15, 0.12, -0.10, -0.05, -0.40, 0.05),
+    *(0.02, 0.12, 0.12, 0.05, 0.03, 0.15, 0.12, -0.10, -0.05, -0.40, 0.05, 0.15),
 )
 WITHOUT_SEASON = {str(entry[:2]): prior for entry, prior in zip(POOL, PRIORS, strict=True)}
 LAST = POOL[0][:2]  # the last value, repeated
+UNITS = "units"  # an argument that the pool alone knows: "data" for a fit in which the largest of many series decide
 RUN = 0.0  # the usual log error of a run, of which nothing is known
 FROM_DIRECTORY: Pool = (("chronos2", {}, 0.0),)  # with --pretrained-dir, beside those of the pool or named
 
@@ -104,6 +106,7 @@ class AutoForecast(Backbone):
         name, args, _ = self.entries[i]
         if "run" in args:  # a run in an ensemble of its own: on its own scale and look-back
             return Ensemble(replace(self.inputs, members=(self.inputs.members[args["run"]],)), Hyper(name))
+        args = {key: value for key, value in args.items() if key != UNITS}
         kind = ZeroShot if self.entries[i] in FROM_DIRECTORY else backbone_class(name)
         inputs = replace(self.inputs, members=())
         if kind.reads_history:  # it sees the past of the targets alone
@@ -171,9 +174,8 @@ class AutoForecast(Backbone):
         if data.settled:  # with the weights that they have
             self._fit(before, before.end, data.seed)
             return {"fitted_to": "everything"}
-        targets = len(self.forecast.targets)
-        series = len(np.unique(before.rows)) * targets
-        many = series >= shares.MANY_SERIES
+        targets, rows_there = len(self.forecast.targets), len(np.unique(before.rows))
+        series, many = rows_there * targets, self._many(rows_there)
         tests = planned(before, many, late=bool(self.inputs.members))
         asked = before.histories.part(tests.numbers)
         trials = Trials(
@@ -185,14 +187,9 @@ class AutoForecast(Backbone):
         found = trials.run(data, before, tests, asked)
         truth = asked.labels(torch.arange(len(asked))).cpu()
         rows, others = before.rows[tests.numbers], {} if shows_season(data.train) else WITHOUT_SEASON
-        error = shares.errors(found, truth, rows, series)
         usual = [others.get(str(entry[:2]), entry[2]) for entry in self.entries]
-        doubted = shares.doubt(found, truth, rows, tests.back)
-        least = shares.temperature(found, truth, rows, tests.back, series)
-        weight = shares.weights(error, usual, len(tests.numbers) * targets / series, series, doubted, least)
-        plain = [i for i, (name, args, _) in enumerate(self.entries) if (name, args) == LAST]
-        if many and plain:
-            weight = shares.simplest(weight, found, truth, rows, plain[0])
+        plain = next((i for i, (name, args, _) in enumerate(self.entries) if (name, args) == LAST), None)
+        weight, error, say = shares.weighed(found, truth, rows, tests.back, series, usual, plain)
         self.weight.data.copy_(torch.from_numpy(weight))
         blend, made = shares.blended(found, torch.from_numpy(weight).float())
         if many:
@@ -221,6 +218,7 @@ class AutoForecast(Backbone):
                 "backtests": len(tests.numbers),
                 "fitted_to": "all that comes before the scored part",
             }
+            | ({"say_of_all": say} if say else {})
             | ({"left_out": trials.left_out} if trials.left_out else {})
             | ({"left_of_counts": self.left.tolist()} if (self.left < 1).any() else {})
             | ({} if held_out is None else {"held_out": held_out})
@@ -275,20 +273,28 @@ class AutoForecast(Backbone):
         """A member that sees the look-back, fitted to rows whose targets are each in units of their own deviation.
 
         What a day of the calendar, a price or another channel adds is found in these units, and so forecast: it is a
-        share of what is usual in a row, rather than as much in small rows as in large ones.
+        share of what is usual in a row, rather than as much in small rows as in large ones. One member of many series
+        is fitted in the units of the data: it errs least where squared errors of all rows together are large.
         """
-        member = self._blank(i)
+        member, rows = self._blank(i), len(np.unique(before.rows))
+        of_data = UNITS in self.entries[i][1]
+        if of_data and (rows == 1 or not self._many(rows)):
+            raise DataError("there are not many series of different size", where="ridge units=data")
         if isinstance(member, BoostedKnown) and self._alone:
             raise DataError("nothing is known beside the targets", where="boosted_known")
         if not isinstance(member, LinearForecaster):
             member.fit(*before.fitting(cut, seed, scaled=self._alone).stretches())
             return member
         member.refits = True
-        member.fit(*before.fitting(cut, seed, others=member.others).stretches())
+        member.fit(*before.fitting(cut, seed, scaled=not of_data, others=member.others).stretches())
         beside = any(part is not None for part in (member.calendar, member.impulse, member.past))
-        member.own_units = beside and len(np.unique(before.rows)) > 1
+        member.own_units = beside and rows > 1 and not of_data
         self.own_units[i] = member.own_units
         return member
+
+    def _many(self, rows: int) -> bool:
+        """Whether so many rows are series enough to say something about each other."""
+        return rows * len(self.forecast.targets) >= shares.MANY_SERIES
 
     @property
     def _alone(self) -> bool:

@@ -121,6 +121,32 @@ def test_a_promotion_adds_a_share_of_what_a_shop_sells(tmp_path):
     assert strict(again / "summary.json")["mse"] == pytest.approx(found["mse"], rel=1e-5)
 
 
+@pytest.mark.parametrize(("small", "earns"), [(14, True), (3, False)])
+def test_where_the_largest_of_many_series_go_their_own_way_a_member_in_units_of_the_data_has_its_say(
+    tmp_path, small, earns
+):
+    """Two series of some 10,000 swing, all others of some 10 wander: one map for all in their own units is that of the
+    small ones. Of few series it is not tried."""
+    draw, n = np.random.default_rng(0), 120
+    noise = [draw.normal(size=n) for _ in range(small + 2)]
+    written(
+        tmp_path,
+        "MS",
+        **{f"s{i}": np.round(20 + np.cumsum(noise[i]), 3) for i in range(small)},
+        **{f"l{i}": 3e4 + 1e4 * np.cos(np.arange(n) * 0.7 + i) + 500 * noise[small + i] for i in range(2)},
+    )
+    words = "--id-col id --horizon 4 --context-len 12 --model-args"
+    run = good(tmp_path, QUIET.replace("--reference off", ""), words, "'members=ridge,ridge units=data'")
+    found = strict(run / "summary.json")
+    own, data = found["fit"]["members"]["ridge"], found["fit"]["members"]["ridge units=data"]
+    if not earns:
+        assert data["error"] is None and data["weight"] == 0 and own["weight"] == 1
+        return
+    assert data["weight"] > 0.6 and found["mse"] < 1.05 * found["references"]["ridge"]["mse"]
+    again = good(tmp_path, f"--mode infer --csv t.csv --ckpt {run} --eval-split test --quiet --no-plots --tag again")
+    assert strict(again / "summary.json")["mse"] == pytest.approx(found["mse"], rel=1e-5)
+
+
 def test_scaling_the_series_scales_the_forecasts(panel, tmp_path):
     folder, table, run = panel
     written(tmp_path, "MS", **{name: values * 1024 for name, values in table.items()})
