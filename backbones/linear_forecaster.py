@@ -120,7 +120,8 @@ class LinearForecaster(Backbone):
     def fit(self, train: Stretches, val: Stretches, both: Stretches, known: KnownAhead | None = None) -> dict[str, Any]:
         """Take off the effects of what is known ahead, `solve` for the targets' own past, add the others' past.
 
-        With `refits`, all of it is chosen on validation, and then fitted on `both`.
+        With `refits`, all of it is chosen on validation, and then fitted on `both`; the share of the others' past, of
+        which the fit to validation is a part, on the last quarter of that.
         """
         own = [self.pieces(part) for part in (train, val, both)]
         parts = known or ((), (), ())
@@ -136,8 +137,9 @@ class LinearForecaster(Backbone):
         found, reading = self.solve(*own)
         if self.past is not None:
             beside = [self._stacked(part, u) for part, u in zip((train, val, both), ahead, strict=True)]
-            at = 2 if self.refits else 0
-            told |= {"others": self._add_past((own[at], beside[at]), (own[1], beside[1]), reading)}
+            # What is fitted to validation too cannot be judged there: the last quarter of all says how much.
+            late, judged = (2, ([], [])) if self.refits else (0, (own[1], beside[1]))
+            told |= {"others": self._add_past((own[late], beside[late]), judged, reading)}
         return found | told
 
     def keep_chosen(self, told: Mapping[str, Any]) -> None:

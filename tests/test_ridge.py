@@ -174,6 +174,19 @@ def test_what_is_chosen_on_validation_may_be_fitted_on_it_too():
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+def test_what_is_fitted_to_validation_is_not_judged_there():
+    """How much of other channels is mixed in: as of a model that has all for its training, whose last quarter says it.
+    Judged on validation, to which the regression on them was fitted, it was .97 for .80."""
+    z, length, horizon = walk(4, 300), 24, 4
+    z[0, 2:] -= 0.3 * np.cumsum(np.diff(z[1])[:-1])  # which leads by two steps
+    parts = [[torch.tensor(part)] for part in (z[:, :220], z[:, 220 - length :], z)]
+    given = {"targets": (0,), "lookback": length, "norm": "last", "strength": 10.0}
+    one, other = (made("ridge", 4, length, horizon, **given) for _ in range(2))
+    one.backbone.refits = True
+    (found,), (expected,) = one.backbone.fit(*parts)["others"], other.backbone.fit(parts[2], [], [])["others"]
+    assert found == {**expected, "share": pytest.approx(expected["share"], abs=0.01)} and 0.5 < found["share"] < 0.9
+
+
 @pytest.mark.parametrize("norm", ["last", "mean", "none"])
 def test_forecast_is_a_plain_loop_over_targets_and_steps(norm):
     z = walk(2, 300)
