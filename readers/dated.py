@@ -54,6 +54,7 @@ from readers.parted import (
     whole_years,
     within_hours,
 )
+from readers.periods import counted
 from readers.prefixes import is_in_units
 from readers.serials import are_serials
 from readers.tidying import numbered
@@ -64,28 +65,15 @@ from readers.years import are_years
 
 LEAST = 3  # lines below the header
 # Of a date, in columns of these names.
-PARTS = (
-    ("year", "yyyy", "yr", "yy", "jahr", "année", "annee", "año", "ano", "anno", "jaar", "rok", "år", "год"),
-    (
-        "month",
-        "mm",
-        "mnth",
-        "mon",
-        "mo",
-        "mth",
-        "monat",
-        "mois",
-        "mes",
-        "mês",
-        "mese",
-        "maand",
-        "månad",
-        "miesiąc",
-        "месяц",
-    ),
-    ("day", "dd", "dy", "da", "tag", "jour", "día", "dia", "giorno", "dag", "dzień", "день"),
-    ("hour", "hr", "hh", "stunde", "heure", "hora", "ora", "uur", "timme"),
-    ("minute", "minutes", "min", "mn"),
+PARTS = tuple(
+    tuple(words.split())
+    for words in (
+        "year yyyy yr yy jahr année annee año ano anno jaar rok år год",
+        "month mm mnth mon mo mth monat mois mes mês mese maand månad miesiąc месяц",
+        "day dd dy da tag jour día dia giorno dag dzień день",
+        "hour hr hh stunde heure hora ora uur timme",
+        "minute minutes min mn",
+    )
 )
 PLAIN = Dialect()
 _DOTTED = re.compile(r"(?:[01]\d|2[0-3])\.[0-5]\d\.[0-5]\d")
@@ -439,7 +427,7 @@ def _are_times(name: str, column: Sequence[str]) -> bool:
     """Whether a column holds times: written as such, or by its name seconds since 1970 or dates of eight digits."""
     if all(map(is_time, column)):
         return True
-    if are_serials(name, column) or are_years(name, column) or spelled_out(name, column)[0]:
+    if are_serials(name, column) or are_years(name, column) or spelled_out(name, column)[0] or counted(column):
         return True
     if all(map(_DIGITS.fullmatch, column)):  # TIMESTAMP_START
         return True

@@ -287,9 +287,11 @@ def tidied(table: LongText, keys: Sequence[str], notes: Sequence[str]) -> tuple[
 def _again(table: LongText) -> list[int]:
     """The numbers of the lines that repeat that of the names, as where one file was written behind another."""
     title = table.title.rstrip(b"\r")
-    if table.quoted or b"\n" + title not in table.text:
+    if b"\n" + title not in table.text:
         return []
     lines = table.text.split(b"\n")[1:]
+    if table.quoted and any(line.count(b'"') % 2 for line in lines):  # a line may be part of a cell
+        return []
     return [number for number, line in enumerate(lines, 2) if line.rstrip(b"\r") == title]
 
 

@@ -20,6 +20,7 @@ from readers import daynumbers, serials, tongues, written, years
 from readers.clock import DAY, Clock, offset_text
 from readers.dialect import MISSING
 from readers.parted import part_of
+from readers.periods import of_short_years
 from settings.zones import fixed_offset, is_zone
 
 COUNTED = "the time column counts steps: there are no dates"
@@ -169,7 +170,7 @@ def _each_read(text: Any, locate: Locate, order: str, name: str | None) -> Stamp
     import pandas
 
     spans = "times are those at which steps begin: of 'from - to' the first" if tongues.is_span(text[0]) else ""
-    spans = tongues.SEASONS if tongues.seasons(text) else spans
+    spans = tongues.SEASONS if tongues.seasons(text) else spans or of_short_years(text)
     text, late = written.plain(written.by_offset(text))
     utc = pandas.DatetimeIndex(pandas.to_datetime(text, format="ISO8601", errors="coerce", utc=True))
     bad = (

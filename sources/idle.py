@@ -37,7 +37,7 @@ PARTS = {  # of a time, by the names of their columns without all but letters
 }
 _PART = {word: part for part, words in PARTS.items() for word in words.split()}
 _COUNTERS = "record rec rn instant seq sequence counter elapsed unix unixtime epoch tick ticks step jd mjd jdn datenum"
-_PLACES = "stn stnr lat lon lng latitude longitude elevation altitude nmi mpan"
+_PLACES = "stn stnr lat lon lng latitude longitude elevation altitude latitud longitud altitud nmi mpan"
 _CODES = (
     "type kind code codes flag flags qc qn quality status validity decimals mult multiplier scale version freq unit "
     "interval"

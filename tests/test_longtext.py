@@ -93,3 +93,20 @@ def test_dates_without_their_times_of_day_are_no_steps(put, hours):
     with pytest.raises(DataError, match=r"'hour' holds times of day\n.*--time-col day\+hour"):
         read_long([path], time_col="day")
     assert read_long([path], time_col="day+hour").values.shape == (1, 56)
+
+
+@pytest.mark.parametrize("words", ["", ', "two\nlines"'], ids=["whole lines", "a cell of two lines"])
+def test_names_that_come_again_between_quoted_times_are_left_out(put, words):
+    days = pd.date_range("2024-01-01", periods=40, freq="D")
+    lines = [f'"{day:%B %d, %Y}",{k}B' for k, day in enumerate(days)]
+    text = "\n".join(["t,x", *lines[:20], "t,x", *lines[20:]]) + "\n"
+    if words:  # lines are not those of the file then, and nothing is left out
+        text = text.replace("t,x", "t,x,note").replace("B\n", f"B{words}\n")
+        with pytest.raises(DataError):
+            read(put, text)
+        return
+    found = read(put, text)
+    assert found.values[0].tolist() == list(range(40)) and found.channels == ("x",)
+    told = " ".join(found.notes)
+    assert "the names come again in 1 line below, left out" in told
+    assert "units beside the numbers left out: x in B" in told

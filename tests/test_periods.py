@@ -10,7 +10,7 @@ from readers.dated import dated
 from readers.dialect import AUTO, Dialect
 from readers.guess import is_time
 from readers.long import read_long
-from readers.periods import counted
+from readers.periods import counted, of_short_years
 from readers.tongues import english
 
 QUARTERS = {
@@ -106,3 +106,54 @@ def test_years_of_two_digits_beside_months_and_days(tmp_path):
     series = read_long([tmp_path / "x.txt"], time_col=found.time, sep=AUTO, decimal=AUTO)
     assert np.array_equal(series.times(0).astype("datetime64[ns]").astype("datetime64[D]"), days)
     assert np.array_equal(series.values[0], np.arange(60) / 4)
+
+
+MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+NAMED = [f"{year:02d}-{month}" for year in range(98, 100) for month in MONTHS]
+
+
+@pytest.mark.parametrize(
+    ("cells", "first", "last"),
+    [
+        (NAMED, "1998-01-01", "1999-12-01"),
+        ([f"{year:02d}-{month}" for year in (3, 4) for month in MONTHS], "2003-01-01", "2004-12-01"),
+        ([f"{year}-{month}" for year in (9, 10) for month in MONTHS], "2009-01-01", "2010-12-01"),  # zeros are lost
+        ([f"{year}-{month:02d}" for year in (1, 2, 3) for month in range(1, 13)], "2001-01-01", "2003-12-01"),
+        ([f"{year} {month}" for year in (15, 16) for month in MONTHS[2::3]], "2015-03-01", "2016-12-01"),
+        (NAMED[::-1], "1999-12-01", "1998-01-01"),
+        ([*NAMED[:14], *NAMED[12:]], "1998-01-01", "1999-12-01"),  # two lines twice
+        ([name for name in NAMED for _ in "ab"], "1998-01-01", "1999-12-01"),  # two series
+    ],
+)
+def test_months_behind_short_years_that_go_on(cells, first, last):
+    found = counted(cells)
+    assert (len(found), found[0], found[-1]) == (len(cells), first, last)
+    assert of_short_years(cells) == f"months of years: {cells[0]!r} is {first[:7]}"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [f"15-{month}" for month in MONTHS],  # may be the fifteenth of each month
+        [f"{day}-Jan" for day in range(1, 29)],
+        [f"{day}-{month}" for month in MONTHS[:2] for day in range(1, 29)],
+        [f"{month}-{day:02d}" for month in (1, 2) for day in range(1, 29)],
+        ["03-Jan", "03-May", "04-Feb", "07-Mar", "09-Jul"],  # in no even steps
+        [*NAMED, "total"],
+        ["1-00", "1-06", "2-00"],
+        [],
+    ],
+)
+def test_numbers_beside_months_that_may_be_days_are_not_taken_for_years(cells):
+    assert counted(cells) == [] and of_short_years(cells) == ""
+
+
+def test_a_table_of_months_behind_short_years_has_a_season(tmp_path):
+    lines = [f"{year:02d}-{month},{year + k}" for year in range(3, 9) for k, month in enumerate(MONTHS)]
+    (tmp_path / "sales.csv").write_text("\n".join(["Month-Year,sold", *lines]) + "\n")
+    assert dated(tmp_path / "sales.csv", Dialect()).time == "Month-Year"
+    series = read_long([tmp_path / "sales.csv"], time_col="Month-Year")
+    assert series.clock.freq == "MS" and 12 in series.clock.periods
+    assert np.datetime64(int(series.time[0]), "ns") == np.datetime64("2003-01-01")
+    assert series.values.tolist() == [[year + k for year in range(3, 9) for k in range(12)]]
+    assert "months of years: '03-Jan' is 2003-01" in " ".join(series.notes)
