@@ -16,7 +16,7 @@ from errors import CheckpointError
 # The kinds of what tasks choose on validation, see `backbones.specs.fits`.
 CHOSEN = {"tau": "K?", "chosen_on": "text?", "f1_on_val": "each?", "not_chosen": "notes?"}
 CHOSEN |= {"margin": "steps", "coverage": "number?", "scale": "K?", "tau_from": "K words?", "best": "some?"}
-CHOSEN |= {"deciles": "shares", "power": "K?", "latest": "number?"}
+CHOSEN |= {"deciles": "shares", "power": "K?", "latest": "number?", "calm": "K?"}
 OF_LABELS = CHOSEN | {"f1_on_val": "some?", "shift": "K?", "probabilities": "text?"}
 
 FORMER = {"nan": "error"}  # defaults of older releases, which their checkpoints keep
@@ -70,6 +70,8 @@ def _problems_of_forecast(model: Checkpoint) -> Iterator[str]:
         yield "its margins grow by a power that is none"
     if not 0 <= (model.calibration.get("latest") or 0) <= 1:
         yield "its margins follow more than all of the latest changes"
+    if any(calm < 0 for calm in model.calibration.get("calm") or ()):
+        yield "its margins know of changes below 0"
 
 
 def _problems_of_others(model: Checkpoint) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 import windows
 from data import Series
-from tasks.forecast.scale import OnScale, described, followed, naive_errors, powers, sizes_at, standardised
+from tasks.forecast.scale import OnScale, calm, described, followed, naive_errors, powers, sizes_at, standardised
 from tasks.targets import Course, Targets
 
 OFFSETS = np.array([0, 40, 55, 57, 100])
@@ -84,6 +84,28 @@ def test_margins_of_many_series_follow_their_latest_changes_too():
     assert found[last == 35].item() == pytest.approx(2 * np.sqrt(0.5 + 0.5 * (3 / 2) ** 2))
     assert followed(OfOneFile(values, offsets), 1)["latest"] == 0
     assert followed(OfOneFile(np.abs(values), np.arange(0, 45, 2)[:23]), 1)["latest"] == 0.5
+
+
+def test_a_wilder_time_than_any_that_margins_were_chosen_on_has_wider_ones():
+    """A series that moves by 1, then by 3, with margins of the first half: by hand, as many times as large as the
+    changes of the last eight steps are beside those of the windows that margins come from."""
+    moves = np.repeat([1.0, 3.0], [40, 20]) * np.where(np.arange(60) % 2, 1, -1)
+    values, offsets = np.concatenate([[0.0], np.cumsum(moves)])[None] - 5, np.array([0, 61])
+    usable = np.ones(61, bool)
+    index = windows.plan(offsets, usable, usable, length=10, offset=1, horizon=2)
+    context, scale = OfOneFile(values, offsets), np.array([[2.0]])
+    early, how = index.between(0, 20), {"power": [0.0], "latest": 0.0}
+    found = calm(context, scale, early, 1, how)
+    assert found == {"calm": [pytest.approx(1 / (100 / 60))]}  # to the mean change of all
+    last = index.starts() + 10
+    size = sizes_at(context, scale, index, 1, how | found)
+    assert (size[last <= 41] == 2).all() and size[last == 59].item() == pytest.approx(2 * 3)
+    assert size[last == 45].item() == pytest.approx(2 * (4 * 3 + 4) / 8)
+    assert (sizes_at(context, scale, index, 1, how | {"calm": [0.0]}) == 2).all()  # nothing changed there
+    assert (sizes_at(context, scale, index, 1, how | {"calm": [0.001]}) <= 2 * 10).all()
+    assert calm(context, scale, early, 1, how | {"latest": 0.5}) == {}
+    values[:] = 1.0
+    assert calm(context, 0 * scale, early, 1, how) == {"calm": [0.0]}
 
 
 @pytest.mark.parametrize("wanted", [0.0, 0.5, 1.0])

@@ -28,6 +28,7 @@ USUAL_POWER, DOUBT = 0.5, 0.5  # of the level, before the blocks say more, and t
 NOISE = 1.4  # the variance of the log of the mean of n changes is about NOISE / n, as n neighbours are alike
 FARTHEST = 10.0  # from its usual level, that counts
 LATEST, MANY = 0.5, 15  # of the square of a size, from the latest changes, and of how many series
+CALM = 0.9  # of the windows that margins are chosen on, whose latest changes are nothing unusual
 
 
 def naive_errors(values: np.ndarray, known: Iterable[np.ndarray], offsets: np.ndarray, lag: int) -> np.ndarray:
@@ -151,7 +152,8 @@ def sizes_at(
 
     The level is the mean of the last CYCLES cycles (or STEPS steps) before each window's target, over that of the steps
     that the scale is from: what grows has wider margins. A share `latest` of the square comes from the changes (a lag
-    apart) of these last steps themselves. `how` is a calibration, with what `followed` gives.
+    apart) of these last steps themselves. Where these are more times as large as this size than they were at `calm`
+    times, it grows with them. `how` is a calibration, with what `followed` and `calm` give.
     """
     targets, offsets = eval_context.targets, eval_context.series.offsets
     assert targets is not None
@@ -159,8 +161,9 @@ def sizes_at(
     last = index.starts() + index.length
     first = np.maximum(last - max(CYCLES * lag, STEPS), offsets[rows])
     found: np.ndarray = scale[rows]
-    power, latest = how.get("power") or [0.0] * scale.shape[1], how.get("latest", 0.0)
-    if not (any(power) or latest):
+    none = [0.0] * scale.shape[1]
+    power, latest, usual = how.get("power") or none, how.get("latest", 0.0), how.get("calm") or none
+    if not (any(power) or latest or any(usual)):
         return found
     row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     seen = np.ones(len(row), bool) if seen is None else seen
@@ -170,13 +173,32 @@ def sizes_at(
         square = np.ones(len(rows))
         if power[k]:
             square = _of_late(y, known, known & seen, row, rows, first, last) ** (2 * power[k])
-        if latest:
+        if latest or usual[k]:
             pair = known & known[before] & (row == row[before]) & (np.arange(len(row)) >= lag)
             change = np.where(pair, np.abs(y - y[before]), 0)
             own = _of_late(change, pair, pair & seen & seen[before], row, rows, first, last)
             square = (1 - latest) * square + latest * own**2
+            if usual[k]:
+                square *= np.clip(own / np.sqrt(square) / usual[k], 1, FARTHEST) ** 2
         found[:, k] *= np.sqrt(square)
     return found
+
+
+def calm(
+    eval_context: EvalContext, scale: np.ndarray, index: Index, lag: int, how: Mapping[str, Any]
+) -> dict[str, list[float]]:
+    """{"calm": how many times as large as the size of windows their latest changes are at CALM of them at most, [K]}.
+
+    Margins that are chosen on these windows say nothing of a wilder time: its windows have wider ones, in proportion. 0
+    for a channel in which nothing changes. None of many series, which follow the latest changes in any case.
+    """
+    assert eval_context.targets is not None
+    if how.get("latest") or is_mapped(eval_context.targets.values):
+        return {}
+    late, size = (sizes_at(eval_context, scale, index, lag, which) for which in ({"latest": 1.0}, how))
+    ratio = np.divide(late, size, out=np.full_like(size, np.nan), where=size > 0)
+    known = [column[np.isfinite(column)] for column in ratio.T]
+    return {"calm": [float(np.quantile(column, CALM)) if len(column) else 0.0 for column in known]}
 
 
 def _of_late(

@@ -37,7 +37,7 @@ from tasks.forecast.features import free as can_be_forecast
 from tasks.forecast.levels import Levels, in_units, legend, sizes, with_median
 from tasks.forecast.outputs import ForecastOutputs
 from tasks.forecast.references import predictors
-from tasks.forecast.scale import OnScale, followed, pieces_standardised, scales, sizes_at, standardised
+from tasks.forecast.scale import OnScale, calm, followed, pieces_standardised, scales, sizes_at, standardised
 from tasks.forecast.scores import Scored, pinball
 from tasks.forecast.sums import known_mean
 from tasks.predictions import EvalContext, PlotInputs, Predictions, Predictor
@@ -353,9 +353,8 @@ class Forecast(Task):
     def choose_thresholds(
         self, val: Predictions | None, names: Sequence[str], eval_context: EvalContext | None = None
     ) -> dict[str, Any]:
-        """Split-conformal margins [K, H], by step and channel (Vovk et al. 2005; with quantile levels: Romano et al.
-        2019, equation 8), of several series in proportion to the scale of each. Neighbouring windows are not
-        exchangeable: they count for less (`conformal.alike`), and the coverage on test is reported. See intervals.py.
+        """Split-conformal margins [K, H] (Vovk et al. 2005; with quantile levels: Romano et al. 2019, equation 8), of
+        several series in proportion to the scale of each. Neighbours count for less. See intervals.py and scale.py.
         """
         if val is None:
             return {}
@@ -363,7 +362,9 @@ class Forecast(Task):
         how = followed(eval_context, self.fitted["period"])
         at = self._sizes_at(eval_context, val.index, how)
         alike = not any(how["power"]) and eval_context.series.n_rows == 1
-        return intervals.chosen(val, self.levels, self.coverage, names, at, alike) | how
+        found = intervals.chosen(val, self.levels, self.coverage, names, at, alike) | how
+        wild = partial(calm, eval_context, self._scales(eval_context), val.index, self.fitted["period"], how)
+        return found | (wild() if "scale" in found else {})
 
     def width(self, calibration: Mapping[str, Any], eval_context: EvalContext, index: Index) -> float:
         """The mean margin at windows: a part that gives narrower ones was an easier time."""
