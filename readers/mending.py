@@ -96,12 +96,8 @@ def _regular(rows: Rows, policy: str, changed: bool) -> tuple[Rows, list[str]] |
     values = np.full((len(rows.values), offsets[-1]), np.nan)
     values[:, at] = rows.values
     doubled = np.unique(at[np.flatnonzero(steps == 0)])
-    for step in doubled:
-        same = rows.values[:, at == step]
-        given = ~np.isnan(same)
-        count = given.sum(axis=1)
-        values[:, step] = np.where(count, np.where(given, same, 0).sum(axis=1) / np.maximum(count, 1), np.nan)
-        values[rows.numeric :, step] = same[rows.numeric :, 0]  # of categories there is no mean
+    if len(doubled):
+        values[:, doubled] = _means(rows, at, doubled)
     if policy == "error":
         values[:, made] = values[:, np.maximum.accumulate(np.where(made, 0, np.arange(len(made))))[made]]
     regular = replace(
@@ -115,6 +111,29 @@ def _regular(rows: Rows, policy: str, changed: bool) -> tuple[Rows, list[str]] |
     return regular, _notes(regular, np.flatnonzero(made), doubled, policy)
 
 
+def _means(rows: Rows, at: np.ndarray, doubled: np.ndarray) -> np.ndarray:
+    """The mean of the lines of each of some steps [C, d], of what is known; of categories, which have none, the first.
+
+    at : [total], the step of each line, which goes up. doubled : [d], those of several lines.
+    """
+    lines = np.flatnonzero(np.isin(at, doubled))
+    begins = np.flatnonzero(np.diff(at[lines], prepend=-1))
+    same = rows.values[:, lines].astype(np.float64)
+    given = ~np.isnan(same)
+    count = np.add.reduceat(given, begins, axis=1, dtype=np.int64)
+    total = np.add.reduceat(np.where(given, same, 0), begins, axis=1)
+    means: np.ndarray = np.where(count, total / np.maximum(count, 1), np.nan)
+    means[rows.numeric :] = same[rows.numeric :, begins]
+    return means
+
+
+def _repeated(rows: Rows, begin: int, end: int) -> int:
+    """How many of a row's lines say at a time what the line before says of it: one in other words, or sent again."""
+    again = begin + 1 + np.flatnonzero(np.diff(rows.times[begin:end]) == 0)
+    here, before = rows.values[:, again], rows.values[:, again - 1]
+    return int(((here == before) | (np.isnan(here) & np.isnan(before))).all(axis=0).sum())
+
+
 def _axis(
     rows: Rows, begin: int, end: int, policy: str, changed: bool, others: Sequence[Clock] = ()
 ) -> np.ndarray | None:
@@ -123,7 +142,8 @@ def _axis(
     `others` are the clocks of rows beside it.
     """
     times = np.unique(rows.times[begin:end])
-    if end - begin - len(times) > int(MOST_TWICE * (end - begin)):
+    twice = end - begin - len(times)
+    if twice > int(MOST_TWICE * (end - begin)) < twice - _repeated(rows, begin, end):
         return None
     steps = np.diff(rows.times[begin:end])
     usual = usual_step(steps)

@@ -48,6 +48,26 @@ def test_a_few_lines_that_are_missing_or_double_are_made_regular(tmp_path, freq)
     assert series.filled is None and "twice" in " ".join(series.notes)
 
 
+@pytest.mark.parametrize(("others", "fits"), [(0, True), (4, True), (40, False)])
+def test_a_time_told_in_several_words_is_one_step(tmp_path, others, fits):
+    """Rain and mist in a line each of one hour, with the same numbers but in a few hours: as the words are left out."""
+    whole = days(300).assign(word="rain")
+    whole.loc[::5, "z"] = np.nan
+    again = whole.iloc[::3].assign(word="mist")
+    again.iloc[:others, 1] += 1.0
+    torn = pd.concat([whole, again, again.assign(word="fog")]).sort_values("date", kind="stable")
+    if not fits:
+        with pytest.raises(DataError, match="occurs twice"):
+            read_long(written(tmp_path, torn), time_col="date", nan="drop")
+        return
+    series = read_long(written(tmp_path, torn), time_col="date", nan="drop")
+    wanted = whole[["y", "z"]].to_numpy().T.copy()
+    for k in range(others):
+        wanted[0, 3 * k] = (wanted[0, 3 * k] + 2 * (wanted[0, 3 * k] + 1)) / 3
+    np.testing.assert_allclose(series.values, wanted, rtol=1e-6)
+    assert "100 times come twice, and the mean of its lines is taken" in " ".join(series.notes)
+
+
 def test_series_of_one_table_are_mended_each_by_itself(tmp_path):
     one, two = days(200).assign(id="a"), days(120, start="2012-01-01").assign(id="b")
     series = read_long(written(tmp_path, pd.concat([one.drop(5), two.drop(90)])), time_col="date", id_col="id")

@@ -81,19 +81,26 @@ def test_readings_of_which_some_come_twice_are_one_series(put):
     assert found(put, "date_time,clouds,weather,x", rows) == ("date_time", ())
 
 
-def test_months_that_only_count_are_lines(put):
-    rows = [(f"{1 + k // 12}-{1 + k % 12:02d}", f"{k * k % 7}.5") for k in range(36)]
-    assert found(put, "Month,Sales", rows) == ("line", ())
+@pytest.mark.parametrize(("lines", "time"), [(9, "line"), (36, "Month")])
+def test_months_that_only_count_are_lines_unless_their_years_go_on(put, lines, time):
+    rows = [(f"{1 + k // 12}-{1 + k % 12:02d}", f"{k * k % 7}.5") for k in range(lines)]
+    assert found(put, "Month,Sales", rows) == (time, ())
 
 
-def test_a_meter_that_writes_most_seconds_twice_is_one_series(put, tmp_path):
-    """As the Tracebase's loggers do, without names."""
+@pytest.mark.parametrize("differs", [True, False])
+def test_a_meter_that_writes_most_seconds_twice_is_one_series(put, tmp_path, differs):
+    """As the Tracebase's loggers do, without names; a second that is told twice alike is one step as it is."""
     seconds = [second for k in range(1500) for second in [k] * (2 if k % 5 else 1)]
     times = [f"17/10/2011 {s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}" for s in seconds]
-    path = put("\n".join(f"{time};{120 + s % 7};{s % 5}" for s, time in zip(seconds, times, strict=True)))
+    watts = [120 + (k * 7919 % 1000 / 8 if differs else s % 7) for k, s in enumerate(seconds)]
+    lines = zip(times, watts, seconds, strict=True)
+    path = put("\n".join(f"{time};{watt};{second % 5}" for time, watt, second in lines))
     found = dated(path, Dialect(AUTO, AUTO))
     assert found is not None and (found.time, found.ids) == ("1", ())
     answer = go(tmp_path, f"--csv {path.name}")
+    if not differs:
+        assert "1 series of 1500 steps" in answer.out and "resampled" not in answer.out
+        return
     assert "--time-col 1 --resample" in answer.out
     assert "2,700 lines resampled" in answer.out and "1,200 lines of the same time as the line before" in answer.out
 
