@@ -220,7 +220,7 @@ class Auto(Fitted):
             lambda i, seconds: self._out_of_fold(i, fold, replace(everything, seconds=seconds)), data, whole.y
         )
         self.rate.copy_(whole.y.mean(0))
-        known = learnable(whole.y, kind)
+        known = learnable(whole.y, kind, whole.groups)
         y = whole.y[known]
         if kind != "value":
             self.share.fill_(1 / (n + 2))

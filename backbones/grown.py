@@ -208,7 +208,7 @@ def calibrated(said: torch.Tensor, train: Labelled, kind: str) -> tuple[torch.Te
     Values stay."""
     if kind == "value":
         return said, 1.0
-    known = learnable(train.y, kind)
+    known = learnable(train.y, kind, train.groups)
     best = power(said[known], train.y[known], kind)
     return raised(said, best, kind), best
 
@@ -248,7 +248,7 @@ def weighed(said: torch.Tensor, train: Labelled, kind: str, loss: str, prior: Se
     Of labels half greedy, half by loss and prior, as the members of `auto` are; of values greedy. Of few values, and of
     few groups of series, less so: the fewer there are, the more loss and prior say.
     """
-    known = learnable(train.y, kind)
+    known = learnable(train.y, kind, train.groups)
     losses = [loss_of(one, train.y[known], kind, loss) for one in said[:, known]]
     usual = torch.tensor(prior, dtype=torch.float64)
     found = by_loss(comparable(losses) if kind == "value" else losses, usual / usual.sum(), train.witnesses)

@@ -96,7 +96,7 @@ class Shapes(Under, Resized):
         kind, found = self.target.kind, solve(Spectrum.of(table), train.y, self.target.kind)
         if train.witnesses == len(train):
             return _Solved(found, found.left_out)
-        said, known = _by_groups(table, train, kind, seed), learnable(train.y, kind)
+        said, known = _by_groups(table, train, kind, seed), learnable(train.y, kind, train.groups)
         best = power(said[known], train.y[known], kind)
         return _Solved(found, raised(said, best, kind), best)
 

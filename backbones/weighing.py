@@ -85,14 +85,16 @@ def trusted(witnesses: int) -> float:
     return witnesses / (witnesses + WITNESSES)
 
 
-def learnable(y: torch.Tensor, kind: str) -> torch.Tensor:
-    """Mask [n] of what can be right without having been seen: of a class, with y [n, K] one-hot, there is another row.
+def learnable(y: torch.Tensor, kind: str, groups: np.ndarray) -> torch.Tensor:
+    """Mask [n] of what can be right where its group was not seen: of a class, with y [n, K] one-hot, there is another.
 
     Where no class has two, all of them.
     """
     if kind != "class":
         return torch.ones(len(y), dtype=torch.bool)
-    several = y @ y.sum(0) > 1
+    of = y.argmax(1).numpy()
+    owners = np.bincount(np.unique(np.stack([of, groups]), axis=1)[0], minlength=y.shape[1])
+    several = torch.from_numpy(owners[of] > 1)
     return several if several.any() else ~several
 
 

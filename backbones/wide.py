@@ -27,7 +27,7 @@ from backbones.features import WindowFeatures
 from backbones.fitted import last_of, loss_of, outputs_on
 from backbones.fitting import BLOCK, Fitting, Labelled
 from backbones.grown import out_of_fold, weighed
-from backbones.preval import Chosen, Ridge, Solved, Spectrum, candidates, least, moments
+from backbones.preval import Chosen, Ridge, Solved, Spectrum, candidates, least, moments, solve
 from backbones.shapes import suits
 from backbones.specs import TargetSpec
 from backbones.sums import FARTHEST, Standard, Sums
@@ -162,7 +162,7 @@ class Wide(Under):
         told: dict[str, Any],
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Take a share of the solved map and one of each kind of trees; what `fit` returns."""
-        grouped = self.target.whole and self.target.kind == "value" and data.train.witnesses < len(data.train)
+        grouped = self.target.whole and data.train.witnesses < len(data.train)
         left_out = self._by_groups(found, data) if grouped else self._left_out(found, data, told, lean)
         said = torch.stack([left_out.float(), *(of_trees for of_trees, _ in grown.values())])
         shares = self._shares(said, grown, data, lean)
@@ -226,16 +226,23 @@ class Wide(Under):
         return on_validation(torch.stack(on_val), data.val, kind, data.loss, torch.ones(len(said)) / len(said))
 
     def _by_groups(self, found: Solved, data: Fitting) -> torch.Tensor:
-        """What maps of the same strength say of whole series of groups that they have not seen [n, K]."""
-        x, y = torch.from_numpy(data.train.table(self.features)), data.train.y.double()
+        """What maps say of whole rows of groups that they have not seen [n, K], of values those of the same strength.
+
+        A row that is left out alone has its like in its group: beside trees that have seen no such, the map would seem
+        far better than it is.
+        """
+        x, y, kind = torch.from_numpy(data.train.table(self.features)), data.train.y.double(), self.target.kind
 
         def say(inside: torch.Tensor, outside: torch.Tensor) -> torch.Tensor:
             mean, scale = moments(x[inside])
-            ridge = Ridge.of(Spectrum.of((x[inside] - mean) / scale), y[inside], "value")
-            strength = found.strength * float(inside.double().mean())
-            return ((x[outside] - mean) / scale).double() @ ridge.weight(strength) + ridge.mean
+            spectrum, others = Spectrum.of((x[inside] - mean) / scale), ((x[outside] - mean) / scale).double()
+            if kind != "value":
+                solved = solve(spectrum, y[inside], kind)
+                return others @ solved.weight + solved.offset
+            ridge = Ridge.of(spectrum, y[inside], kind)
+            return others @ ridge.weight(found.strength * float(inside.double().mean())) + ridge.mean
 
-        return out_of_fold(data.train, "value", data.seed, say)
+        return out_of_fold(data.train, kind, data.seed, say)
 
     def _choose(self, said: Sequence[str], data: Fitting, standard: Standard) -> tuple[Solved, str]:
         """The map of standardised features of least loss, and which of `said` it says, the level or the change."""

@@ -394,8 +394,11 @@ def test_windows_with_a_value_are_learned_again_with_those_of_validation():
 
 def test_what_cannot_be_right_without_being_seen_weighs_nothing():
     y = torch.eye(4)[torch.tensor([0, 0, 1, 2, 2, 2])]
-    assert learnable(y, "class").tolist() == [True, True, False, True, True, True]
-    assert learnable(torch.eye(3), "class").all() and learnable(torch.zeros(3, 1), "label").all()
+    alone = np.arange(6)
+    assert learnable(y, "class", alone).tolist() == [True, True, False, True, True, True]
+    assert learnable(torch.eye(3), "class", alone[:3]).all() and learnable(torch.zeros(3, 1), "label", alone[:3]).all()
+    # Both rows of the first class are of one group: where one is left out, so is the other.
+    assert learnable(y, "class", np.array([7, 7, 1, 1, 4, 4])).tolist() == [False, False, False, True, True, True]
 
 
 def test_the_pools_hold_what_can_be_built():

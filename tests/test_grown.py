@@ -143,6 +143,21 @@ def test_copies_of_a_series_in_its_group_do_not_speak_for_a_map_of_values():
     assert errors[0] < 0.2 and errors[1] > 0.7
 
 
+def test_copies_of_a_thing_in_its_group_do_not_speak_for_a_map_of_classes():
+    """Classes drawn for groups of copies: before, each thing told its copies, and the map had all the say."""
+    draw = torch.Generator().manual_seed(4)
+    group = np.repeat(np.arange(40), 5)
+    x = torch.randn(40, 1, 60, generator=draw)[group] + 0.01 * torch.randn(200, 1, 60, generator=draw)
+    y = torch.eye(3)[torch.randint(0, 3, (40,), generator=draw)][group]
+    target, losses = TargetSpec("class", 3, whole=True, things=True), []
+    for groups in (np.arange(200), group):
+        train = Labelled(lambda i: x[i], y, groups)
+        wide = Wide(target, 1, 60, trees=True, rows=True)
+        stood, _ = wide.fit(Fitting(train, train.part(np.arange(10)), 7), target, [0.0] * 3)
+        losses.append(float(torch.nn.functional.cross_entropy(stood[:, :, 0], y)))
+    assert losses[0] < 0.3 and 0.8 < losses[1] < 1.4, losses  # of chance: 1.1
+
+
 def test_a_map_of_groups_left_out_is_scikit_learns():
     train = levels(60, 0)
     train = Labelled(train.read, train.y, np.arange(60) // 3)
