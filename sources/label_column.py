@@ -22,7 +22,7 @@ from readers.missing import HINT, fill
 from readers.named_labels import label_among
 from readers.owned import is_owner_word
 from readers.paths import expand_paths
-from readers.spellings import one_spelling
+from readers.spellings import one_spelling, plainly
 from readers.things import IDS, is_letter, kinds_among
 from sources import path_labels
 from sources.reading import names_of, read, strict_on_gaps
@@ -168,7 +168,7 @@ def _coded(series: Series, name: str, known: Sequence[str], policy: str) -> Seri
     values = series.values[at]
     if at >= series.numeric:
         codes = np.where(values < 0, np.nan, values)
-        words, values, told = one_spelling(series.words[at - series.numeric], codes, name)
+        words, values, told = one_spelling(series.words[at - series.numeric], codes, name, known)
         values, words = _among(values, words, known, name) if known else (values, words)
         series = replace(series, notes=(*series.notes, *told))
     if series.n_rows > 1 and (labels := _one_each(values, series.offsets)) is not None:
@@ -206,8 +206,8 @@ def _among(
     values: np.ndarray, words: Sequence[str], known: Sequence[str], name: str
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Codes of words as those of a checkpoint's words, and these."""
-    plain = {" ".join(word.casefold().split()): word for word in known}
-    words = [plain.get(" ".join(word.casefold().split()), word) for word in words]
+    plain = {plainly(word): word for word in known}
+    words = [word if word in known else plain.get(plainly(word), word) for word in words]
     if strange := [word for word in words if word not in known]:
         what = f"label {name!r} holds {listed(strange)}, which the checkpoint does not know: {listed(known)}"
         raise CheckpointError(what, where=f"--label-src-ch {name}")

@@ -12,6 +12,7 @@ import numpy as np
 
 from data import Category, Learned, Series, Things
 from readers.paths import abridge
+from readers.spellings import plainly
 
 log = logging.getLogger("tsrun")
 VALUES = {"true": 1.0, "false": 0.0}
@@ -49,17 +50,13 @@ def _spelled(words: Sequence[str], category: Category) -> tuple[tuple[str, ...],
     known = {*category.levels, *category.rare, *category.plain}
     by_plain: dict[str, str | None] = {}
     for word in known:
-        plain = _plain(word)
+        plain = plainly(word)
         by_plain[plain] = None if plain in by_plain else word  # of two spellings neither is meant
     if {*by_plain} <= {*VALUES}:
         by_plain |= {number: by_plain.get(plain) for number, plain in NUMBERS.items()}
-    made = tuple(word if word in known else by_plain.get(_plain(word)) or word for word in words)
+    made = tuple(word if word in known else by_plain.get(plainly(word)) or word for word in words)
     pairs = [(old, new) for old, new in zip(words, made, strict=True) if old != new]
     return made, [f"{category.name} {old!r} is {new!r}" for old, new in pairs]
-
-
-def _plain(word: str) -> str:
-    return " ".join(word.casefold().split())
 
 
 def _as_number(series: Series, name: str) -> Series:

@@ -614,6 +614,20 @@ def test_spellings_of_one_word_are_one_label(put, parts):
     np.testing.assert_array_equal(series.labels[:, 0], [0, 1, 0])
 
 
+@pytest.mark.parametrize(
+    ("cells", "wanted"),
+    [
+        (["hid", "hId", "hid", "hId"], ("hId", "hid")),  # sounds: before, one of the two was lost
+        (["eMail", "email", "email", "email", "email"], ("email",)),
+        (["Very bad", "very bad", "Very Bad", "VERY BAD"], ("VERY BAD",)),
+    ],
+)
+def test_capitals_within_a_word_make_another_where_both_are_common(put, cells, wanted):
+    rows = put("".join(f"p{n},{n},{n * n}.5\n" for n in range(len(cells) + 1)), "x.csv")
+    series = read(rows, labels=put("".join(f"p{n},{cell}\n" for n, cell in enumerate([*cells, "other"])), "y.csv"))
+    assert series.label_words == ((*wanted, "other"),)
+
+
 def test_ids_whose_zeros_a_table_has_lost(put):
     rows = put("id,x,y\n007,1,2\n010,3,4\n", "x.csv")
     series = read(rows, labels=put("id,y\n10,5\n7,6\n", "y.csv"))
