@@ -17,7 +17,7 @@ from torch import nn
 from backbones import Hyper, InputSpec
 from backbones.fitted import Described, classes_of, loss_of, outputs_on
 from backbones.fitting import Fitting, Labelled
-from backbones.trees import Forest, of_forest
+from backbones.trees import MARGIN, Forest, of_forest
 
 PER_TRIED = 1e-8  # CPU-seconds of a window and a feature that is tried, on a level of a tree
 
@@ -85,7 +85,7 @@ class ForestBackbone(Described):
         planted = of_forest(model, lambda said: share * ((1 - mixed) * values(said) + mixed * rate))
         if before:
             self.forest.value.data.mul_(1 - share)
-        self.forest.plant(planted, keep=before > 0)
+        self.forest.plant(planted, margin=MARGIN, keep=before > 0)
         self.seen.fill_(n + before)
         return {"windows": n, "trees": len(self.forest.root)}
 

@@ -20,7 +20,7 @@ from backbones import ruled_out
 
 AT_ONCE = 1 << 18  # pairs of window and tree that are walked at once
 LEVELS = 6  # walked before those that have arrived at a leaf are set aside
-# Added to the thresholds of boosting, of max(|threshold|, 1). Its thresholds may be values of training, and rounding
+# Added to thresholds that may be values of training (boosting, random forests), of max(|threshold|, 1): rounding
 # elsewhere (another machine, an exported graph) must not move a window to the other child.
 MARGIN = 1e-6
 

@@ -153,12 +153,15 @@ def first_lines(path: Path) -> tuple[list[str], tuple[str, ...]]:
 
     Raises
     ------
-    DataError : it cannot be read.
+    DataError : it cannot be read, or nothing is in it.
     """
     with open_table(path) as table:
         plain = isinstance(table.text, io.BufferedReader) and table.text.raw is table.raw
         head, ended = read_head(table.text)
-    return some_lines(path, text_start(head, path), ended=ended, plain=plain), table.notes
+    lines = some_lines(path, text_start(head, path), ended=ended, plain=plain)
+    if not any(line.strip() for line in lines):
+        raise DataError("the file is empty", where=str(path))
+    return lines, table.notes
 
 
 def sha256_of(path: Path) -> str:

@@ -95,7 +95,8 @@ def sniff(lines: list[str], dialect: Dialect, path: Path) -> tuple[Layout, list[
     body = [line.split(dialect.sep, CELLS)[:CELLS] for line in lines[1 : SAMPLE + 1]]
     header, notes = _find_header(head[0], body, dialect, path)
     if len(lines) == header:
-        raise DataError("has a header and no rows", where=str(path), hint="--header no if row 1 holds data")
+        hint = "--header no if row 1 holds data" * any(map(dialect.is_number, head[0]))
+        raise DataError("has a header and no rows", where=str(path), hint=hint)
     width = len(head[header])
     if len(head[0]) != width and not _ends_in_separator(head[0], head[header]):
         raise width_error(path, 2, found=width, expected=len(head[0]))

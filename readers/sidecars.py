@@ -298,7 +298,7 @@ def _match(
             ids, rows = list(map(_bare, ids)), numbers
             notes.append(f"{path}: its ids are the numbers in the rows' names")
         if named or set(ids) == set(rows):
-            order, told = _order(path, ids, rows, some=some)
+            order, told = _order(path, ids, rows, body, some=some)
             notes += [f"{path}: matched to the rows by the ids in column 1", *told]
         else:
             notes.append(f"warning: {path} has row ids and the series have none: its lines are read in their order")
@@ -347,22 +347,36 @@ def _numbers(lines: Sequence[str], start: int) -> list[str]:
     return [str(number + start) for number in range(len(lines))]
 
 
-def _order(path: Path, ids: list[str], rows: Sequence[str], *, some: bool) -> tuple[list[int], list[str]]:
+def _order(
+    path: Path, ids: list[str], rows: Sequence[str], body: Sequence[Sequence[str]], *, some: bool
+) -> tuple[list[int], list[str]]:
     """For each row the position of its id, -1 where `some` may be missing, and notes.
 
-    DataError that lists ids which are missing or given twice, and where more than half of the rows have none.
+    DataError that lists ids which are missing or have lines that differ, and where more than half of the rows have
+    none. Lines that come again as they are count once.
     """
     ids, told = _as_spelled(path, ids, rows)
+    texts: dict[str, set[tuple[str, ...]]] = {}
+    for name, line in zip(ids, body, strict=True):
+        texts.setdefault(name, set()).add(tuple(cell.strip() for cell in line[1:]))
     at = {name: position for position, name in enumerate(ids)}
     known = set(rows)
     missing = [name for name in dict.fromkeys(rows) if name not in at]
     unknown = [name for name in at if name not in known]
-    twice = [name for name, count in Counter(ids).items() if count > 1]
+    twice = [name for name, others in texts.items() if len(others) > 1]
     few = len(missing) > MOST_MISSING * len(known) or (bool(missing) and not some)
-    problems = {"missing": missing if few else [], "unknown": unknown if few else [], "given twice": twice}
+    problems = {
+        "missing": missing if few else [],
+        "unknown": unknown if few else [],
+        "given twice": [*dict.fromkeys(twice)],
+    }
     listed = [f"{kind}: {abridge(names)}" for kind, names in problems.items() if names]
     if listed:
-        raise DataError(f"the ids in column 1 are not those of the rows; {'; '.join(listed)}", where=str(path))
+        what = f"the ids in column 1 are not those of the rows; {'; '.join(listed)}"
+        raise DataError(what, where=str(path), hint="keep one line of each id" * (len(listed) == 1 and bool(twice)))
+    if len(texts) < len(ids):
+        again = [name for name, count in Counter(ids).items() if count > 1]
+        told.append(f"{path}: lines that come again as they are count once: {abridge(again)}")
     if unknown:
         told.append(f"warning: {path}: lines of ids that no row has are left out: {abridge(unknown)}")
     if missing:

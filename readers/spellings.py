@@ -34,7 +34,8 @@ def one_spelling(
     for code, word in enumerate(words):
         by_plain.setdefault(plainly(word), []).append(code)
     for plain, group in list(by_plain.items()):
-        if {words[code] for code in group} <= {*known} or _apart([words[code] for code in group], counts[group]):
+        spelled = [words[code] for code in group]
+        if {*spelled} <= {*known} or _apart(spelled, [int(counts[code]) for code in group]):
             del by_plain[plain]
             by_plain |= {words[code]: [code] for code in group}
     chosen = {plain: max(group, key=lambda code: int(counts[code])) for plain, group in by_plain.items()}
@@ -56,8 +57,8 @@ def plainly(word: str) -> str:
     return " ".join(word.casefold().split())
 
 
-def _apart(words: Sequence[str], counts: np.ndarray) -> bool:
+def _apart(words: Sequence[str], counts: Sequence[int]) -> bool:
     """Whether words of one spelling but for case are several: some have capitals within, and all are common."""
     within = [word for word in words if word not in (word.lower(), word.upper(), word.title(), word.capitalize())]
     spaced = len({" ".join(word.split()) for word in words}) < len(words)
-    return bool(within) and not spaced and counts.min() >= AS_COMMON * counts.max()
+    return bool(within) and not spaced and min(counts) >= AS_COMMON * max(counts)

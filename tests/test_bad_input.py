@@ -619,3 +619,12 @@ def test_json_has_the_error_when_a_run_fails(box):
     with contextlib.suppress(ValueError):
         json.loads(done.err)
         pytest.fail("for people it is text")
+
+
+@pytest.mark.parametrize("flags", ["--label-src-ch y", "--time-col date", "--time-col date --label-src-ch last"])
+@pytest.mark.parametrize("text", ["", "\n\n", " \n"])
+def test_an_empty_file_is_said_to_be_empty_whatever_is_asked_of_it(tmp_path, flags, text):
+    """Where a label was named, its columns were looked for in a first line that was not there."""
+    (tmp_path / "a.csv").write_text(text)
+    done = go(tmp_path, f"--task classify --csv a.csv {flags}")
+    assert done.code == 3 and "a.csv: the file is empty" in done.err

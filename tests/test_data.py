@@ -600,6 +600,7 @@ def test_bad_groups(put, parts, text, wanted):
         ("p1,1\np4,7\np2,2\np3,3\n", [1, 2, 3], "ids that no row has are left out: p4"),
         ("y,id\n3,p3\n1,p1\n2,p2\n", [1, 2, 3], "matched to the rows"),
         ("id,y\np1,1.5 kg\np2,2 kg\np3,3 kg\n", [1.5, 2, 3], "units beside the numbers left out: y in kg"),
+        ("p2,2\np1,1\np3,3\np1 ,1\n", [1, 2, 3], "lines that come again as they are count once: p1"),
     ],
 )
 def test_labels_as_people_have_them(put, parts, text, wanted, note):

@@ -116,6 +116,18 @@ def test_trees_on_draws_are_the_random_forest_of_scikit_learn(kind):
 
 
 @pytest.mark.grows
+def test_rounding_moves_no_thing_of_whole_numbers_to_another_leaf():
+    """Halfway between two ages may be a third: an exported model, which scales by itself, was refused."""
+    draw = torch.Generator().manual_seed(2)
+    x = (torch.randint(0, 30, (200, 1, 5), generator=draw) - 14.5) / 8.655
+    train = Labelled(lambda i: x[i], x[:, :, 0] * x[:, :, 1] + torch.randn(200, 1, generator=draw), np.arange(200))
+    grown = Grown(THINGS, 1, 5, bagged=True)
+    grown.grow(train, Fitting(train, train, 7, "l1"))
+    for far in (1 + 2e-7, 1 - 2e-7):
+        assert torch.equal(grown.answer(x), grown.answer(x * far))
+
+
+@pytest.mark.grows
 def test_values_are_boosted_in_small_steps_by_squared_errors():
     train, x = things(300, 0), things(40, 1).read(torch.arange(40))
     slow = Boosted(THINGS, 1, 5, rows=True, slow=True)
