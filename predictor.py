@@ -23,7 +23,7 @@ from evaler import LEARNED, SELECTION, Case, Evaluator, Judge, References
 from explaining.importance import explain
 from hardware import Precision, Runner, compile_model
 from scaler import Scaler, far_warning
-from sources import beginnings
+from sources import beginnings, things
 from splits import Split
 from tasks.base import Task
 from tasks.predictions import Predictions
@@ -124,6 +124,9 @@ class Inference:
     def _far(self) -> list[str]:
         """A warning where the inputs are far from those of training; all of them, scored or not."""
         run_data, scaler = self.run_data, self.start.scaler
+        if run_data.series.things is not None:
+            far = things.far(run_data.series)
+            return [far_warning(far)] if far else []
         total = int(run_data.series.offsets[-1])
         seen = self.index.covered(total) | run_data.ahead.covered(total)
         far = scaler.far(Scaler.fit(run_data.columns(), seen, scaler.channels), run_data.series.ones)

@@ -28,8 +28,8 @@ def one_spelling(
     -------
     (the words that are left, sorted; the codes under these, of the same type; a note where some were one).
     """
-    known = ~np.isnan(codes)
-    counts = np.bincount(codes[known].astype(int), minlength=len(words))
+    there = ~np.isnan(codes)
+    counts = np.bincount(codes[there].astype(int), minlength=len(words))
     by_plain: dict[str, list[int]] = {}
     for code, word in enumerate(words):
         by_plain.setdefault(plainly(word), []).append(code)
@@ -49,7 +49,7 @@ def one_spelling(
     shown = "; ".join(", ".join(words[code] for code in group) for group in merged[:MOST_SHOWN])
     more = f"; and {len(merged) - MOST_SHOWN} more" if len(merged) > MOST_SHOWN else ""
     note = f"label {name!r}: spellings of one word are one: {shown}{more}"
-    return kept, table[np.where(known, codes, len(words)).astype(int)], [note]
+    return kept, table[np.where(there, codes, len(words)).astype(int)], [note]
 
 
 def plainly(word: str) -> str:

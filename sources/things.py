@@ -21,7 +21,7 @@ from readers.dialect import Dialect
 from readers.files import first_cells
 from readers.paths import abridge, expand_paths
 from readers.things import LETTER
-from scaler import usable
+from scaler import MOST_SHIFT, Scaler, usable
 from sources import levels, truths
 from sources.levels import OTHER, SHOWN, shown
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dataset import RunData
 
 log = logging.getLogger("tsrun")
+FEW = 10  # lines whose mean may be twice as far off
 LEAST = 5  # lines of training with a word that has a step of its own, and so many that share one
 
 
@@ -194,6 +195,21 @@ def scaled(series: Series, values: np.ndarray) -> np.ndarray:
     table[:, :count] = (table[:, :count] - found.mean) / found.scale
     made: np.ndarray = table.reshape(1, -1)
     return made
+
+
+def far(series: Series) -> str:
+    """Which columns of new things are far from those of training, as `Scaler.far` says it; "" for none, and for steps.
+
+    Of few lines the mean may be further off by chance.
+    """
+    things = series.things
+    if things is None or things.learned is None:
+        return ""
+    names, rows = tuple(things.numbers), series.n_rows
+    table = scaled(series, series.values).reshape(rows, -1)[:, : len(names)]
+    usual, found = (Scaler.fit(part.T, np.ones(len(part), bool), names) for part in (np.zeros((1, len(names))), table))
+    near = np.abs(found.mean) < MOST_SHIFT * (1 + FEW / rows)
+    return usual.far(found, {name for name, is_near in zip(names, near, strict=True) if is_near})
 
 
 def in_units(run_data: RunData) -> RunData:

@@ -19,6 +19,7 @@ from data import Series
 from errors import DataError, UsageError
 from readers import cache, files, missing, tables, wide
 from readers.paths import expand_paths
+from readers.spellings import one_spelling
 from readers.wide import read_wide
 
 CARPARTS = Path(__file__).resolve().parent.parent.parent / "shared/data/carparts/carparts.csv"
@@ -627,6 +628,13 @@ def test_capitals_within_a_word_make_another_where_both_are_common(put, cells, w
     rows = put("".join(f"p{n},{n},{n * n}.5\n" for n in range(len(cells) + 1)), "x.csv")
     series = read(rows, labels=put("".join(f"p{n},{cell}\n" for n, cell in enumerate([*cells, "other"])), "y.csv"))
     assert series.label_words == ((*wanted, "other"),)
+
+
+def test_words_that_a_checkpoint_keeps_apart_stay_so_however_rare_one_is():
+    words, codes = ("hId", "hid"), np.array([0.0, *[1.0] * 9])
+    assert one_spelling(words, codes, "y")[0] == ("hid",)
+    kept, found, told = one_spelling(words, codes, "y", words)
+    assert kept == words and found.tolist() == codes.tolist() and not told
 
 
 def test_ids_whose_zeros_a_table_has_lost(put):

@@ -105,6 +105,23 @@ def test_words_that_training_does_not_have_and_cells_without_one_are_zero_and_to
         assert scores == pytest.approx(said(run, table(range(2), kind=["none of these"] * 2)), abs=0)
 
 
+@pytest.mark.parametrize(
+    ("rows", "times", "told"),
+    [
+        (range(60, 120), 2.2046, "load is"),  # pounds; before, all columns were looked at as one, called a
+        (range(60, 61), 2.2046, ""),  # of one thing less is sure
+        (range(60, 61), 1000, "load is"),
+        (range(60, 120), 1, ""),
+    ],
+)
+def test_a_column_in_other_units_is_told_by_its_name(run, rows, times, told):
+    (run / "units.csv").write_text(table(rows, load=LOADS * times))
+    done = go(run, "--mode infer --ckpt artifacts/m --csv units.csv --tag u --no-plots --overwrite")
+    assert done.code == 0 and ("are the units the same" in done.err) == bool(told) and told in done.err
+    grown = go(run, "--mode finetune --ckpt artifacts/m --csv units.csv --tag f --no-plots --overwrite --reference off")
+    assert len(rows) == 1 or (told in grown.err and "--refit-scaler" not in grown.err), grown.err
+
+
 def test_words_in_another_spelling_are_those_of_training(run):
     whole = said(run, table(range(12)))
     other = table(range(12), kind=np.char.upper(KINDS), side=np.char.capitalize(SIDES))

@@ -10,6 +10,7 @@ import numpy as np
 from checkpoint import Checkpoint
 from dataset import RunData
 from scaler import Scaler, far_warning
+from sources import things
 
 log = logging.getLogger("tsrun")
 
@@ -37,7 +38,10 @@ def scalers(run_data: RunData, seen: np.ndarray, start: Checkpoint | None) -> Sc
         log.warning("warning: constant in training, so without information: %s", ", ".join(fresh.constant))
     if start is not None and not run_data.config.refit_scaler:
         far = start.scaler.far(fresh, run_data.series.ones)
-        warning = far_warning(far, " --refit-scaler fits the scaler to these") if far else ""
+        cure = " --refit-scaler fits the scaler to these"
+        if run_data.series.things is not None:  # whose columns stay on the scales of the checkpoint
+            far, cure = things.far(run_data.series), ""
+        warning = far_warning(far, cure) if far else ""
         if far:
             log.warning("warning: %s", warning)
         return Scalers(start.scaler, start.known_scaler, warning)
