@@ -199,9 +199,10 @@ def _exchange(part: np.ndarray, order: np.ndarray, has: np.ndarray) -> int:
     """
     count = 0
 
-    def swap(wanted: np.ndarray, to: int, source: Sequence[int]) -> int:
-        """Bring a group with a wanted class from one of the parts `source`; one goes back that training can spare."""
-        for one in (g for g in order if part[g] in source and has[g][wanted].any()):
+    def swap(wanted: np.ndarray, to: int, source: Sequence[int], least: int = 1) -> int:
+        """Bring a group with a wanted class, of `least` classes, from one of the parts `source`; one goes back that
+        training can spare."""
+        for one in (g for g in order if part[g] in source and has[g][wanted].any() and has[g].sum() >= least):
             trial = part.copy()
             for other in (g for g in order[::-1] if part[g] == to and g != one):
                 trial[one], trial[other] = to, part[one]
@@ -214,8 +215,9 @@ def _exchange(part: np.ndarray, order: np.ndarray, has: np.ndarray) -> int:
     for missing in np.flatnonzero(~has[part == 0].any(0)):
         count += swap(np.array([missing]), 0, (1, 2))
     seen = has[part == 1].any(0)
-    if seen.sum() == 1 and (part == 1).sum() > 1:
-        count += swap(np.flatnonzero(~seen), 1, (0,))
+    if seen.sum() == 1:
+        alone = (part == 1).sum() == 1
+        count += swap(np.flatnonzero(~seen), 1, (0,), 1 + alone)
     return count
 
 

@@ -228,16 +228,17 @@ class Classify(LabelTask):
 
     def _other_label(self, split: str, truth: Mapping[str, np.ndarray]) -> str:
         """What to do where a split has one class only."""
-        share = larger_val(truth) if split == "val" else smaller_val(truth) if self.in_time else None
+        share = None if not self.in_time else larger_val(truth) if split == "val" else smaller_val(truth)
         if share is not None:
             told = "reaches back to the other class" if split == "val" else "leaves training some of the other class"
-            return f"--val-ratio {share:.3g} {told}; or another threshold" + ", or --seed" * (not self.in_time)
+            return f"--val-ratio {share:.3g} {told}; or another threshold"
         if self.in_time and self.exclusive:  # as of meat that spoils once, where no cut leaves each part two classes
             return "--header yes takes each line of a CSV as an example of its own, not as a step of time"
         if self.in_time and any(len(np.unique(part)) > 1 for part in truth.values()):
             return "another threshold or label; a class that never occurs in training cannot be learned"
         if any(len(np.unique(part)) > 1 for part in truth.values()) or self.options.bin_rule == "quantile":
-            return "another threshold, --seed or --split-mode; a class that never occurs cannot be learned"
+            other = "another threshold, " * (not self.exclusive)
+            return f"{other}another --seed, or a larger --val-ratio; a class that never occurs cannot be learned"
         other = "--label-src-ch last (or first, or a name) takes that column for the label"
         return f"{other}; --bin-rule quantile --bin-thr 0.8 learns the highest fifth"
 

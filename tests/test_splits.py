@@ -261,6 +261,20 @@ def test_validation_gets_a_second_class_where_there_is_one_to_spare():
     assert set(kinds[split.how["rows"]["val"]]) == set(kinds[split.how["rows"]["train"]]) == {0, 1}
 
 
+def test_the_only_group_of_validation_makes_room_for_one_of_several_classes():
+    """Days of a room, of which most are empty: before, an empty one was all of validation, and training stopped."""
+    offsets, index = index_of(35, offset=None)
+    groups, kinds = np.arange(35) // 5, np.zeros(35, int)
+    (drawn,) = make(index, offsets, groups=groups)
+    (alone,) = {int(groups[row]) for row in drawn.how["rows"]["val"]}
+    busy = [group for group in range(7) if group != alone][:2]
+    kinds[np.isin(groups, busy) & (np.arange(35) % 2 == 0)] = 1
+    (split,) = make(index, offsets, groups=groups, kinds=kinds)
+    rows = split.how["rows"]
+    assert {*groups[rows["val"]].tolist()} < {*busy} and {*kinds[rows["train"]]} == {*kinds[rows["val"]]} == {0, 1}
+    assert len(rows["val"]) == 5 and split.how["exchanged"] == 1
+
+
 def test_a_draw_that_lacks_no_class_stays_and_so_do_rows_that_are_named():
     offsets, index = index_of(20, offset=None)
     kinds = np.arange(20) % 2

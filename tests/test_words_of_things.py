@@ -118,7 +118,9 @@ def test_a_column_in_other_units_is_told_by_its_name(run, rows, times, told):
     (run / "units.csv").write_text(table(rows, load=LOADS * times))
     done = go(run, "--mode infer --ckpt artifacts/m --csv units.csv --tag u --no-plots --overwrite")
     assert done.code == 0 and ("are the units the same" in done.err) == bool(told) and told in done.err
-    grown = go(run, "--mode finetune --ckpt artifacts/m --csv units.csv --tag f --no-plots --overwrite --reference off")
+    grown = go(
+        run, "--mode finetune --ckpt artifacts/m --csv units.csv --tag units --no-plots --overwrite --reference off"
+    )
     assert len(rows) == 1 or (told in grown.err and "--refit-scaler" not in grown.err), grown.err
 
 
