@@ -160,7 +160,7 @@ def thin(val: Labelled, kind: str, rates: Sequence[float], *, epochs: bool = Tru
     if not (epochs or default):
         return {}
     told = ["the weights of the last third of the epochs are averaged"] * epochs
-    told += ["tau is not chosen on them"] * default
+    told += ["tau is not chosen on them"] * (default and kind == "label")  # of classes the likeliest counts
     log.info("validation has %s: %s", few, ", and ".join(told))
     return {"windows": len(val), "default_threshold": default}
 

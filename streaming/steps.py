@@ -21,6 +21,7 @@ from streaming.tally import is_number
 
 MOST_DOUBTED = 100  # readings that wait for others to agree
 NEARLY = 1e-6  # of a step: in binary, times such as 0.3 s are not exact multiples of 0.1 s
+SHAPE = 'is not {"sensor": ..., "time": ..., "values": [...]}'
 MOST_SECONDS = 1e11  # a larger number is in milliseconds; 1000 times more is not a time
 
 
@@ -47,8 +48,10 @@ def parse(message: bytes, sizes: Mapping[str, int]) -> Reading:
         given = json.loads(message)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{SHAPE}: {error}") from None
     if not isinstance(given, dict) or not {"sensor", "time", "values"} <= given.keys():
-        raise ValueError('is not {"sensor": ..., "time": ..., "values": [...]}')
+        raise ValueError(SHAPE)
     sensor, values = given["sensor"], given["values"]
     if not isinstance(sensor, str) or sensor not in sizes:
         raise ValueError(f"there is no sensor {str(sensor)[:40]!r}: {', '.join(sizes)}")
@@ -79,7 +82,7 @@ def seconds(moment: Any) -> float:
             stamp = datetime.fromisoformat(moment.removesuffix("Z") + "+00:00" if moment.endswith("Z") else moment)
             return (stamp if stamp.tzinfo else stamp.replace(tzinfo=timezone.utc)).timestamp()
         except (ValueError, OverflowError):
-            raise ValueError(f"{moment[:40]!r} is not a time") from None
+            raise ValueError(f"{moment[:40]!r} is not a time: seconds since 1970, or ISO 8601") from None
     if not is_number(moment) or not abs(moment) < 1000 * MOST_SECONDS:
         raise ValueError('"time" is neither a text nor a number of seconds')
     return float(moment) / (1000 if abs(moment) >= MOST_SECONDS else 1)

@@ -22,8 +22,8 @@ MOST_CLASSES = 1000
 SHOWN = 12  # names that a message lists
 _PLAIN = re.compile(r"label\d*")  # what labels without a name are called
 _FALSE = (
-    " - no n false f off negative neg normal healthy ok good pass passed absent none closed idle benign control inactive "
-    "unoccupied nein nei nej nie nem ne non nao não нет hayır "
+    " - no n false f off negative neg normal healthy ok good pass passed absent none closed idle benign control "
+    "inactive unoccupied nein nei nej nie nem ne non nao não нет hayır "
 )
 
 

@@ -78,6 +78,7 @@ def test_words_of_a_column_are_classes_along_time(box):
         ([1.0, 2.0, 2.0], "2"),
         (["ok", "fault", "Fault "], "fault"),
         (["nein", "ja", "ja"], "ja"),
+        (["-", "+", "+"], "+"),
         (["Não", "Sim", "Sim"], "Sim"),
         (["No Failure", "Heat", "Heat"], "Heat"),
     ],
