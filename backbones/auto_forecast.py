@@ -187,9 +187,14 @@ class AutoForecast(Backbone):
         found = trials.run(data, before, tests, asked)
         truth = asked.labels(torch.arange(len(asked))).cpu()
         rows, others = before.rows[tests.numbers], {} if shows_season(data.train) else WITHOUT_SEASON
+        error = shares.errors(found, truth, rows, series)
         usual = [others.get(str(entry[:2]), entry[2]) for entry in self.entries]
-        plain = next((i for i, (name, args, _) in enumerate(self.entries) if (name, args) == LAST), None)
-        weight, error, say = shares.weighed(found, truth, rows, tests.back, series, usual, plain)
+        doubted = shares.doubt(found, truth, rows, tests.back)
+        least = shares.temperature(found, truth, rows, tests.back, series)
+        weight = shares.weights(error, usual, len(tests.numbers) * targets / series, series, doubted, least)
+        plain = [i for i, (name, args, _) in enumerate(self.entries) if (name, args) == LAST]
+        if many and plain:
+            weight = shares.simplest(weight, found, truth, rows, plain[0])
         self.weight.data.copy_(torch.from_numpy(weight))
         blend, made = shares.blended(found, torch.from_numpy(weight).float())
         if many:
@@ -218,7 +223,6 @@ class AutoForecast(Backbone):
                 "backtests": len(tests.numbers),
                 "fitted_to": "all that comes before the scored part",
             }
-            | ({"say_of_all": say} if say else {})
             | ({"left_out": trials.left_out} if trials.left_out else {})
             | ({"left_of_counts": self.left.tolist()} if (self.left < 1).any() else {})
             | ({} if held_out is None else {"held_out": held_out})

@@ -1,7 +1,6 @@
 """How much say each member of a blend of forecasts has, from what it forecast at backtests.
 
-w ~ exp(-z / T),   z of many series: a quarter the channel's own log error, three quarters that of all channels, errors
-                   being those of each series alike, or of all together where dates that have no say plainly gain by it;
+w ~ exp(-z / T),   z of many series: a quarter the channel's own log error, three quarters that of all channels;
                    of few: the log error as far as there are backtests, the rest what is usual for the member;
                    T what dates leave in doubt, where that is more than usual: the odds that the best one is not;
                    less than usual where many series plainly gain by it at dates that have no say.
@@ -20,40 +19,12 @@ FEW_APART, TRUST = 4, 1.0  # backtests without overlap; with so many the prior h
 TEMPERATURE, OF_FEW, COLDEST = 0.2, 0.15, 0.05  # of many series, and of few at most and at least
 COLDER = (COLDEST, 0.1)  # than TEMPERATURE, of many series
 LEAST_DATES, CLEAR = 3, 2.0  # left out one by one; standard errors by which a colder one must gain there
-TOGETHER = (0.5, 1.0)  # the say of all series together
-LIKELY, WORTH = 1.0, 0.01  # standard errors by which it must gain, and how much: small series lose a little by it
 ODDS = 0.7  # of a standard error: the scale of the logistic law that is about as wide as that normal one
 HOTTEST = 1.0  # however dates contradict each other, none with 20 times the best one's squared error has a say
 TINY, TINY_SINGLE = 1e-300, 1e-30  # the latter in float32
 NEGLIGIBLE = 0.001  # of the mean error, in an error at one backtest
 HARDLY = 0.02  # of the error of repeating the last value, that a blend of many series must gain at least
 LEAST = 0.05  # of the heaviest weight; members below it have no say
-
-
-def weighed(
-    found: torch.Tensor,
-    truth: torch.Tensor,
-    rows: np.ndarray,
-    back: np.ndarray,
-    series: int,
-    usual: Sequence[float],
-    plain: int | None,
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """What members have by their backtests: weights [M, K], errors [M, K], and the say of all series together in these.
-
-    Parameters
-    ----------
-    found, truth, rows, series : as for `errors`. back : as for `doubt`. usual : as for `weights`.
-    plain : the number of the member that repeats the last value, see `simplest`; None without it.
-    """
-    least = temperature(found, truth, rows, back, series)
-    say = say_of_all(found, truth, rows, back, series, least)
-    error = with_all(errors(found, truth, rows, series), found, truth, back, say)
-    tests = len(rows) * truth.shape[1] / series
-    weight = weights(error, usual, tests, series, doubt(found, truth, rows, back), least)
-    if series >= MANY_SERIES and plain is not None:
-        weight = simplest(weight, found, truth, rows, plain)
-    return weight, error, say
 
 
 def errors(found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray, series: int) -> np.ndarray:
@@ -78,22 +49,6 @@ def errors(found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray, series: i
     return both
 
 
-def with_all(error: np.ndarray, found: torch.Tensor, truth: torch.Tensor, back: np.ndarray, say: float) -> np.ndarray:
-    """`errors` [M, K] with the `say` of the squared error of all series together, as it is printed, in the exponent.
-
-    The large series decide on that: of each date it is in proportion to that of all members, mean over dates.
-
-    Parameters
-    ----------
-    found, truth : as for `errors`. back : as for `doubt`. say : from 0 to 1.
-    """
-    if not say:
-        return error
-    square = ((found - truth).double().numpy() ** 2).mean(axis=(2, 3))
-    mixed: np.ndarray = error ** (1 - say) * _shares(square[:, :, None], back) ** say
-    return mixed
-
-
 def _apart(tests: float) -> float:
     """How often FEW_APART backtests without a common step go into those of a series: neighbours share half of them."""
     return tests / 2 / FEW_APART
@@ -116,7 +71,7 @@ def _each(square: np.ndarray) -> np.ndarray:
 
 
 def _shares(square: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Errors [M, b, K] summed for each series (or date), over the mean of the members there: their mean [M, K]."""
+    """Errors [M, b, K] summed for each series, over the mean of the members there: the mean over series [M, K]."""
     found: np.ndarray = _relative(square, rows).sum(axis=1) / len(np.unique(rows))
     return found
 
@@ -178,41 +133,16 @@ def temperature(found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray, back
     """
     if series < MANY_SERIES:
         return TEMPERATURE
-    tried = [(least, 0.0) for least in (*COLDER, TEMPERATURE)]
-    each, _ = _left_out(found, truth, rows, back, series, tried)
-    return tried[_clearest(each, CLEAR, 0.0)][0]
-
-
-def say_of_all(
-    found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray, back: np.ndarray, series: int, least: float
-) -> float:
-    """How much say the error of all series together has: one of TOGETHER where its blends have less of that error at
-    dates that had no say in their weights, or 0.
-
-    The largest series may go their own way, and then one member is better for them; or be as any other, and then it
-    is chance who was better for a few of them.
-
-    Parameters
-    ----------
-    found, truth, rows, series : as for `errors`. back : as for `doubt`. least : T of many series at least.
-    """
-    if series < MANY_SERIES:
-        return 0.0
-    tried = [(least, say) for say in (*TOGETHER, 0.0)]
-    _, together = _left_out(found, truth, rows, back, series, tried)
-    return tried[_clearest(together, LIKELY, WORTH)][1]
-
-
-def _clearest(logs: np.ndarray, errors: float, least: float) -> int:
-    """The number of the setting whose log error [dates, settings] is least, of those in which it is less than in the
-    last one by so many standard errors over dates, and by `least`; if there is none, of the last one."""
-    last = logs.shape[1] - 1
-    if len(logs) < LEAST_DATES:
-        return last
+    there = torch.isfinite(found).all(dim=(2, 3)).any(dim=0).numpy()
+    found, truth, rows, back = found[:, there], truth[there], rows[there], back[there]
+    dates, tried = np.unique(back), (*COLDER, TEMPERATURE)
+    if len(dates) < LEAST_DATES:
+        return TEMPERATURE
+    logs = np.array([_left_out(found, truth, rows, back, series, date, tried) for date in dates])
     beside = logs[:, :-1] - logs[:, -1:]
     gain = beside.mean(axis=0)
-    clear = (gain + errors * beside.std(axis=0, ddof=1) / np.sqrt(len(logs)) < 0) & (gain < -least)
-    return int(np.argmin(np.where(clear, gain, np.inf))) if clear.any() else last
+    clear = gain + CLEAR * beside.std(axis=0, ddof=1) / np.sqrt(len(dates)) < 0
+    return tried[int(np.argmin(np.where(clear, gain, np.inf)))] if clear.any() else TEMPERATURE
 
 
 def _left_out(
@@ -221,38 +151,24 @@ def _left_out(
     rows: np.ndarray,
     back: np.ndarray,
     series: int,
-    tried: Sequence[tuple[float, float]],
-) -> tuple[np.ndarray, np.ndarray]:
-    """The log errors of blends at each date, with weights from all others: of each series in proportion to that of all
-    members, and of all series together.
-
-    Parameters
-    ----------
-    tried : (T at least, the say of all series together) of each blend.
-
-    Returns
-    -------
-    (both [dates, blends]).
-    """
-    there = torch.isfinite(found).all(dim=(2, 3)).any(dim=0).numpy()
-    found, truth, rows, back = found[:, there], truth[there], rows[there], back[there]
-    dates = np.unique(back)
-    logs = np.zeros((2, len(dates), len(tried)))
-    for d, date in enumerate(dates if len(dates) >= LEAST_DATES else ()):
-        kept, rest = back != date, back == date
-        past = found[:, kept], truth[kept]
-        error, doubted = errors(*past, rows[kept], series), doubt(*past, rows[kept], back[kept])
-        said, came = found[:, rest], truth[rest]
-        square = ((said - came) ** 2).mean(dim=3)  # [M, b, K]
-        usual = square[torch.isfinite(square).all(dim=(1, 2))].mean(dim=0)
-        for i, (least, say) in enumerate(tried):
-            weight = weights(with_all(error, *past, back[kept], say), (), 0, series, doubted, least)
-            blend, _ = blended(said, torch.from_numpy(weight).float())
-            own = ((blend - came) ** 2).mean(dim=2)
-            each = ((own + TINY_SINGLE) / (usual + TINY_SINGLE)).mean()
-            together = (own.mean() + TINY_SINGLE) / (usual.mean() + TINY_SINGLE)
-            logs[:, d, i] = float(torch.log(each)), float(torch.log(together))
-    return logs[0], logs[1]
+    date: int,
+    tried: Sequence[float],
+) -> list[float]:
+    """The log error at a date of the blend by each T, with weights from all others: that of each series there, in
+    proportion to that of all members."""
+    kept, rest = back != date, back == date
+    past = found[:, kept], truth[kept], rows[kept]
+    error, doubted = errors(*past, series), doubt(*past, back[kept])
+    said, came = found[:, rest], truth[rest]
+    square = ((said - came) ** 2).mean(dim=3)  # [M, b, K]
+    usual = square[torch.isfinite(square).all(dim=(1, 2))].mean(dim=0)
+    logs = []
+    for least in tried:
+        weight = weights(error, (), 0, series, doubted, least)
+        blend, _ = blended(said, torch.from_numpy(weight).float())
+        own = ((blend - came) ** 2).mean(dim=2)
+        logs.append(float(torch.log(((own + TINY_SINGLE) / (usual + TINY_SINGLE)).mean())))
+    return logs
 
 
 def weights(

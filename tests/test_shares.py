@@ -1,4 +1,4 @@
-"""backbones/shares.py: what dates that are left out say of the weights of many series, against a plain loop."""
+"""backbones/shares.py: how cold the weights of many series are, against a plain loop over dates that are left out."""
 
 from __future__ import annotations
 
@@ -83,40 +83,3 @@ def test_a_colder_blend_gives_the_best_member_more_say():
     np.testing.assert_allclose(usual / usual[0], [1, 1.1**-5, 1.3**-5], rtol=1e-12)
     np.testing.assert_allclose(cold / cold[0], [1, 1.1**-20, 0], rtol=1e-12)  # 1.3**-20 is below a twentieth
     np.testing.assert_allclose([usual.sum(), cold.sum()], 1)
-
-
-def test_the_error_of_all_series_together_is_that_of_each_date_alike():
-    """By hand: 20 series at two dates; one member is right about the last, which is large, the other about the rest."""
-    size = np.append(np.ones(19), 50.0)
-    back = np.tile([1, 0], 20)
-    off = np.repeat(np.array([[2.0] * 19 + [1.0], [1.0] * 19 + [2.0]]) * size, 2, axis=1)
-    found = torch.from_numpy(off * np.where(back == 0, 10.0, 1.0))[:, :, None, None]  # one date is wilder
-    truth, each = torch.zeros(found.shape[1:]), np.array([[0.4], [1.6]])
-    sums = np.array([19 * 4 + 2500, 19 + 4 * 2500])[:, None]
-    for say in (0, 0.5, 1):
-        expected = each ** (1 - say) * (sums / sums.mean()) ** say
-        np.testing.assert_allclose(shares.with_all(each, found, truth, back, say), expected)
-    found[:, back == 0] = found.flip(0)[:, back == 0]  # at each date another one is ahead
-    np.testing.assert_allclose(shares.with_all(each, found, truth, back, 1.0), 1)
-    found[1, back == 1] = torch.nan
-    assert shares.with_all(each, found, truth, back, 1.0)[1] < np.inf
-    found[1] = torch.nan
-    assert shares.with_all(np.array([[0.4], [np.inf]]), found, truth, back, 0.5)[1] == np.inf
-
-
-@pytest.mark.parametrize(("ahead", "expected"), [(0, 0.0), (1, 1.0), (None, 0.0)])
-def test_all_series_together_have_a_say_where_the_large_ones_go_their_own_way(ahead, expected):
-    """Two of 20 series are large; there a member is as good as elsewhere, or another one is better, or at one date."""
-    draw, size = np.random.default_rng(1), np.repeat(np.append(np.ones(18), [40.0, 60.0]), DATES)
-    found, truth, rows, back = panel(lambda draw, count: draw.normal(size=(4, count, 6)))
-    of_small, of_large = np.array([1.0, 1.6, 1.7, 1.8]), np.array([1.6, 1.0, 1.7, 1.8])
-    large = size > 1 if ahead is not None else (size > 1) & (back == 0)
-    spread = np.where(large if ahead != 0 else np.zeros_like(large), of_large[:, None], of_small[:, None]) * size
-    found = torch.from_numpy(draw.normal(size=(SERIES * DATES, 6)) * spread[:, :, None])[:, :, None].float()
-    assert shares.say_of_all(found, truth, rows, back, SERIES, 0.2) == expected
-    assert shares.say_of_all(found, truth, rows, back, shares.MANY_SERIES - 1, 0.2) == 0
-    weight, error, say = shares.weighed(found, truth, rows, back, SERIES, [0.0] * 4, None)
-    assert say == expected and (weight[1] > weight[0]) == (expected > 0)
-    np.testing.assert_allclose(
-        error, shares.with_all(shares.errors(found, truth, rows, SERIES), found, truth, back, say)
-    )
