@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -236,6 +236,18 @@ class Series:
             sources=tuple(self.sources[c] for c in order) if each else self.sources,
             filled=None if self.filled is None else self.filled[order],
             words=tuple(self.words[c - self.numeric] for c in order if c >= self.numeric),
+        )
+
+    def without(self, names: Container[str], note: str) -> Series:
+        """The series without some of its channels of numbers, which a note says."""
+        keep = [c for c, name in enumerate(self.channels) if name not in names]
+        return replace(
+            self,
+            values=self.values[keep],
+            channels=tuple(self.channels[c] for c in keep),
+            filled=None if self.filled is None else self.filled[keep],
+            static=tuple(name for name in self.static if name not in names),
+            notes=(*self.notes, note),
         )
 
     def view(self) -> np.ndarray:

@@ -24,7 +24,6 @@ from readers.counts import steps_counted
 from readers.dialect import Dialect
 from readers.files import checksum_of
 from readers.kept import read_kept
-from readers.late import late
 from readers.mapped import is_mapped, too_large
 from readers.mending import mended, on_changed_clocks
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_allowed, is_known, refuses
@@ -422,4 +421,4 @@ def _fill_numbers(rows: Rows, channels: Sequence[str], policy: str) -> tuple[lis
     done, filled = fill(rows.values, rows.offsets, policy)
     if rows.made is not None and filled is not None:
         filled |= rows.made & ~np.isnan(rows.values)
-    return [f"{counted(*counts)} in {abridge(list(dict.fromkeys(gappy)))}: {done}", *late(rows, channels)], filled
+    return [f"{counted(*counts)} in {abridge(list(dict.fromkeys(gappy)))}: {done}"], filled

@@ -26,7 +26,7 @@ _WORDS = frozenset(  # that stand for a missing value among numbers, beside dial
     |not measured|void|nil|invalid|error|err|bad""".replace("\n    ", "").split("|")
 )
 _SIGNS = re.compile(
-    r"[-.?*:\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}\N{HORIZONTAL ELLIPSIS}]+|#[\w/]+[!?]?|: ?[a-z]{1,2}"
+    r"'?[-.?*:\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}\N{HORIZONTAL ELLIPSIS}]+|#[\w/]+[!?]?|: ?[a-z]{1,2}"
 )  # the last as Eurostat writes
 LEAST, TWICE = 10, 2  # so many values, of which so many are a mark
 COUNTED = 1 << 22  # values looked at at once

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,19 +56,11 @@ def without_idle(series: Series, named: set[str]) -> Series:
     if series.values.shape[1] < LEAST or is_mapped(series.values):
         return series
     why = dict(_idle(series, named))
-    keep = [c for c, name in enumerate(series.channels) if name not in why]
-    if not why or not any(c < series.numeric for c in keep):
+    if not why or not {*series.channels[: series.numeric]} - {*why}:
         return series
     told = abridge([f"{name} ({reason})" for name, reason in why.items()])
     note = f"left out, since the times say it already or it is the same in each line: {told}; --columns reads them too"
-    return replace(
-        series,
-        values=series.values[keep],
-        channels=tuple(series.channels[c] for c in keep),
-        filled=None if series.filled is None else series.filled[keep],
-        static=tuple(name for name in series.static if name not in why),
-        notes=(*series.notes, note),
-    )
+    return series.without(why, note)
 
 
 def _idle(series: Series, named: set[str]) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from data import Series
 from errors import DataError, UsageError
 from readers.columns import NoColumn, read_names
 from readers.dialect import Dialect
+from readers.late import late, without_ended
 from readers.paths import expand_paths
 from readers.written import ORDERS
 from sources.idle import without_idle
@@ -21,7 +22,9 @@ from sources.idle import without_idle
 CLOSE = 0.4  # of two names: alike enough to be proposed
 
 
-def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequence[str] = ()) -> Series:
+def read(
+    config: RunConfig, columns: Sequence[str] | None = None, known: Sequence[str] = (), *, ended: bool = True
+) -> Series:
     """The files, or the answer to the query, that a configuration names, as one Series.
 
     Parameters
@@ -30,6 +33,7 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     columns : names of the channels wanted, in order; None for those of --columns, or all. `name=column` of --columns
         says in which column a channel is.
     known : names of the channels whose future values are known.
+    ended : whether columns stay that no flag names and that end long before the others, as a label's may.
 
     Raises
     ------
@@ -37,14 +41,16 @@ def read(config: RunConfig, columns: Sequence[str] | None = None, known: Sequenc
     """
     try:
         series = _read_items(strict_on_gaps(config), columns, known)
-        numbered = isinstance(config.label_src_ch, int) and "label_src_ch" in config.given
-        if columns is not None or config.columns or config.strict or numbered:
-            return series
-        return without_idle(series, _named(config, known))
     except NoColumn as error:
         if columns is None or config.mode == "train" or config.db:
             raise
-        return _respelled(config, columns, known, error)
+        series = _respelled(config, columns, known, error)
+    numbered = isinstance(config.label_src_ch, int) and "label_src_ch" in config.given
+    if not (columns is not None or config.columns or config.strict or numbered):
+        named = _named(config, known)
+        series = without_idle(series, named)
+        series = series if ended else without_ended(series, named)
+    return replace(series, notes=(*series.notes, *late(series))) if config.time_col else series
 
 
 def strict_on_gaps(config: RunConfig) -> RunConfig:

@@ -178,6 +178,7 @@ def test_many_columns_of_odd_cells_are_not_read_one_by_one(wide, tmp_path, monke
     ("odd", "value", "way"),
     [
         ("-", None, "taken as missing"),
+        ("'-", None, "taken as missing"),  # a dash that a spreadsheet shall take for text
         ("...", None, "taken as missing"),
         ("#DIV/0!", None, "taken as missing"),
         ("no data", None, "taken as missing"),

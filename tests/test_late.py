@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from readers.late import late, without_ended
 from readers.long import read_long
 
 from .runs import go
@@ -14,23 +17,54 @@ def lines(late, *, n=100, end=100):
     return "time,load,wind,new meter\n" + "\n".join(rows) + "\n"
 
 
-def told(series):
-    return [note for note in series.notes if "before a column's first value" in note]
+def read(put, text, nan="auto"):
+    return late(read_long([put(text)], time_col="time", nan=nan))
 
 
 def test_a_column_that_begins_late_or_ends_early_is_named_with_its_steps(put):
-    assert told(read_long([put(lines(60))], time_col="time", nan="auto")) == [
+    assert read(put, lines(60)) == [
         "warning: of 100 steps, so many lie before a column's first value or after its last: new meter 60; "
         "windows there are left out, and --columns load wind keeps them"
     ]
-    assert "new meter 45" in told(read_long([put(lines(15, end=70))], time_col="time", nan="drop"))[0]
-    assert told(read_long([put(lines(5))], time_col="time", nan="auto")) == []
-    assert told(read_long([put(lines(60))], time_col="time", nan="zero")) == []
+    assert "new meter 45" in read(put, lines(15, end=70), "drop")[0]
+    assert read(put, lines(5)) == [] == read(put, lines(60), "zero")
 
 
 def test_one_column_alone_and_a_series_without_it_say_nothing(put):
     one = "\n".join(",".join(line.split(",")[::3]) for line in lines(60).splitlines())
-    assert told(read_long([put(one)], time_col="time", nan="drop")) == []
+    assert read(put, one, "drop") == []
+
+
+@pytest.mark.parametrize(("end", "kept"), [(80, 2), (90, 2), (91, 3), (100, 3), (30, 2)])
+def test_a_column_without_a_value_in_the_last_tenth_is_left_out(put, end, kept):
+    series = read_long([put(lines(0, end=end))], time_col="time", nan="auto")
+    found = without_ended(series, set())
+    assert found.channels == ("load", "wind", "new meter")[:kept] and len(found.values) == kept
+    day = f"2024-01-{1 + (end - 1) // 24:02d} {(end - 1) % 24:02d}:00:00"
+    note = f"warning: left out, since without a value in the last tenth of the lines: new meter (until {day})"
+    assert found.notes == (series.notes if kept == 3 else (*series.notes, f"{note}; --columns reads them too"))
+    assert without_ended(series, {"new meter"}) is series
+
+
+def test_of_several_series_a_column_ends_where_it_ends_in_each(put):
+    rows = [line.split(",") for line in lines(0, end=60).splitlines()]
+    other = [line.split(",") for line in lines(0, end=80).splitlines()[1:]]
+    text = "\n".join(",".join(["id" if k == 0 else "a", *row]) for k, row in enumerate(rows))
+    text += "\n" + "\n".join(",".join(["b", *row]) for row in other) + "\n"
+    series = read_long([put(text)], time_col="time", id_col="id", nan="drop")
+    assert without_ended(series, set()).channels == ("load", "wind")
+    longer = text.rstrip("\n") + "198\n"  # the last line of b
+    series = read_long([put(longer)], time_col="time", id_col="id", nan="drop")
+    assert without_ended(series, set()) is series
+
+
+def test_a_default_run_on_a_table_with_an_ended_column_has_windows_in_each_part(tmp_path):
+    (tmp_path / "a.csv").write_text(lines(0, end=60))
+    run = go(tmp_path, "--task forecast --csv a.csv --horizon 2 --context-len 4 --backbone ridge --dry-run")
+    assert run.code == 0 and "new meter (until 2024-01-03 11:00:00)" in run.err and "2 channels (load, wind)" in run.err
+    assert "before a column's first value" not in run.err
+    both = go(tmp_path, "--task forecast --csv a.csv --horizon 2 --backbone ridge --dry-run --columns load 'new meter'")
+    assert both.code == 3 and "2 channels" not in both.err
 
 
 def test_the_command_of_the_hint_reads_all_steps(tmp_path):
