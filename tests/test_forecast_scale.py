@@ -104,6 +104,13 @@ def test_a_wilder_time_than_any_that_margins_were_chosen_on_has_wider_ones():
     assert (sizes_at(context, scale, index, 1, how | {"calm": [0.0]}) == 2).all()  # nothing changed there
     assert (sizes_at(context, scale, index, 1, how | {"calm": [0.001]}) <= 2 * 10).all()
     assert calm(context, scale, early, 1, how | {"latest": 0.5}) == {}
+    context.train = (
+        index  # of all windows so far, 50 of them; the mean change before each, over that of what they cover
+    )
+    changes = np.convolve(np.abs(np.diff(values[0])), np.ones(8) / 8, "valid")[last - 1 - 8]
+    expected = np.quantile([*changes[: len(early)], *changes], 0.9) / np.abs(np.diff(values[0])).mean()
+    assert calm(context, scale, early, 1, how) == {"calm": [pytest.approx(expected)]}
+    context.train = None
     values[:] = 1.0
     assert calm(context, 0 * scale, early, 1, how) == {"calm": [0.0]}
 

@@ -28,7 +28,7 @@ USUAL_POWER, DOUBT = 0.5, 0.5  # of the level, before the blocks say more, and t
 NOISE = 1.4  # the variance of the log of the mean of n changes is about NOISE / n, as n neighbours are alike
 FARTHEST = 10.0  # from its usual level, that counts
 LATEST, MANY = 0.5, 15  # of the square of a size, from the latest changes, and of how many series
-CALM = 0.9  # of the windows that margins are chosen on, whose latest changes are nothing unusual
+CALM = 0.9  # of the windows so far, whose latest changes are nothing unusual
 
 
 def naive_errors(values: np.ndarray, known: Iterable[np.ndarray], offsets: np.ndarray, lag: int) -> np.ndarray:
@@ -152,7 +152,7 @@ def sizes_at(
 
     The level is the mean of the last CYCLES cycles (or STEPS steps) before each window's target, over that of the steps
     that the scale is from: what grows has wider margins. A share `latest` of the square comes from the changes (a lag
-    apart) of these last steps themselves. Where these are more times as large as this size than they were at `calm`
+    apart) of these last steps themselves. Where these are more times as large as this size than they are at `calm`
     times, it grows with them. `how` is a calibration, with what `followed` and `calm` give.
     """
     targets, offsets = eval_context.targets, eval_context.series.offsets
@@ -189,13 +189,18 @@ def calm(
 ) -> dict[str, list[float]]:
     """{"calm": how many times as large as the size of windows their latest changes are at CALM of them at most, [K]}.
 
-    Margins that are chosen on these windows say nothing of a wilder time: its windows have wider ones, in proportion. 0
-    for a channel in which nothing changes. None of many series, which follow the latest changes in any case.
+    The windows are those of training and of `index`, on which margins are chosen: these say nothing of a wilder time,
+    which has wider ones, in proportion. 0 for a channel in which nothing changes. None of many series, which follow
+    the latest changes in any case.
     """
     assert eval_context.targets is not None
     if how.get("latest") or is_mapped(eval_context.targets.values):
         return {}
-    late, size = (sizes_at(eval_context, scale, index, lag, which) for which in ({"latest": 1.0}, how))
+    parts = [index] if eval_context.train is None else [eval_context.train, index]
+    late, size = (
+        np.concatenate([sizes_at(eval_context, scale, part, lag, which) for part in parts])
+        for which in ({"latest": 1.0}, how)
+    )
     ratio = np.divide(late, size, out=np.full_like(size, np.nan), where=size > 0)
     known = [column[np.isfinite(column)] for column in ratio.T]
     return {"calm": [float(np.quantile(column, CALM)) if len(column) else 0.0 for column in known]}
