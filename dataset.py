@@ -283,9 +283,8 @@ def check_windows(run_data: RunData, task: Task) -> None:
         found = windows.stretches(series.usable(run_data.keep), series.offsets)
         longest = int((found[:, 1] - found[:, 0]).max(initial=0))
         where, hint = task.gap_hint(series, config, run_data.index.span)
-        fewer = _proposed(run_data).strip()
-        hint = hint.replace(", or a smaller --context-len", f", or {fewer}" if fewer else "")
-        hint = _fewer_columns(run_data) or hint
+        fewer, columns = proposed(run_data)
+        hint = columns or hint.replace(", or a smaller --context-len", f", or {fewer}" if fewer else "")
         raise DataError(
             f"every window holds a missing value: the longest stretch has {longest} steps without one, "
             f"a window {run_data.index.span} ({series.n_rows} rows of up to {series.lengths.max()} steps)",
@@ -300,30 +299,25 @@ def make_splits(run_data: RunData) -> list[Split]:
     try:
         folds = _splits_of(run_data, run_data.index)
     except splits.EmptyPart as error:
+        hint, columns = proposed(run_data)
         filled = config.nan == "drop" and not run_data.series.usable(run_data.keep).all()
-        hints = filter(None, ["--nan ffill" * bool(filled), _proposed(run_data).strip()])
-        hint = _fewer_columns(run_data) or ", or ".join(hints) or error.hint
-        raise DataError(error.what, where=error.where, hint=hint) from None
+        hints = ", or ".join(filter(None, ["--nan ffill" * bool(filled), hint]))
+        raise DataError(error.what, where=error.where, hint=columns or hints or error.hint) from None
     if run_data.judged is run_data.index:
         return folds
     judged = _splits_of(run_data, run_data.judged)
     return [replace(split, val=other.val, test=other.test) for split, other in zip(folds, judged, strict=True)]
 
 
-def _proposed(run_data: RunData) -> str:
-    """The flags with which every part of the split has a window; "" for none."""
-    series, seen = run_data.series, run_data.series.usable(run_data.keep) & run_data.series.usable(run_data.covariates)
-    works = partial(_has_windows, run_data)
-    return shorter.proposed(run_data.config, series, seen, run_data.targets, run_data.index, works)
+def proposed(run_data: RunData) -> tuple[str, str]:
+    """The flags with which every part of the split has a window, and the --columns that do; "" for none."""
+    series, rest = run_data.series, (run_data.targets, run_data.index, partial(has_windows, run_data))
+    seen = series.usable(run_data.keep) & series.usable(run_data.covariates)
+    flags = shorter.proposed(run_data.config, series, seen, *rest).strip()
+    return flags, shorter.columns(run_data.config, series, run_data.keep, *rest)
 
 
-def _fewer_columns(run_data: RunData) -> str:
-    """The --columns that do, where some begin late or end early; "" for none."""
-    some, works = run_data, partial(_has_windows, run_data)
-    return shorter.columns(some.config, some.series, some.keep, some.targets, some.index, works)
-
-
-def _has_windows(run_data: RunData, index: Index, other: dict[str, Any]) -> bool:
+def has_windows(run_data: RunData, index: Index, other: dict[str, Any]) -> bool:
     """Whether every part has some of these windows, with other values of `splits.make`."""
     try:
         return bool(len(index) and _splits_of(run_data, index, **other))

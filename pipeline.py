@@ -42,6 +42,7 @@ from rundir import Listener, OnEpoch, OnTrained, RunDir, run_name, write_json
 from sources import levels, stretching, things
 from sources.kinds import BY_STEPS, idle, idle_training
 from splits import Split
+from tasks import shorter
 from tasks.base import Task
 from telling import read, repeats
 from telling.left_out import tell_left_out
@@ -165,6 +166,9 @@ def _read(
 def _to_train_on(config: RunConfig, task: Task, series: Series, timings: dict[str, float]) -> RunData:
     run_data = dataset.open_run_data(config, task, series, timings)
     dataset.check_windows(run_data, task)
+    works = partial(dataset.has_windows, run_data)
+    if shorter.untested(config, series, run_data.index, works):
+        run_data.config = config = replace(config, **shorter.without_test(dataset.proposed(run_data)[0]))
     if series.things is not None and series.things.learned is None:
         rows = dataset.make_splits(run_data)[-1].train.rows()  # what columns are is learned of these
         series = things.coded(series, config, rows)

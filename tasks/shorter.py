@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +16,10 @@ from readers.late import lost_steps
 from tasks.targets import Targets
 from windows import Index
 
+log = logging.getLogger("tsrun")
+Works = Callable[[Index, dict[str, Any]], bool]  # each part has one of some windows, with other values of a split
+
+PARTS = 4  # windows of so many times fit side by side where all three parts have one
 FEW_STEPS, MANY_ROWS = 3, 20  # so many series of so few steps are rather lines that are steps themselves
 
 
@@ -24,7 +29,7 @@ def proposed(
     seen: np.ndarray,
     targets: Targets | None,
     index: Index,
-    works: Callable[[Index, dict[str, Any]], bool],
+    works: Works,
 ) -> str:
     """The flags with which every part has a window; "" where none is found, and where a checkpoint binds them.
 
@@ -60,13 +65,35 @@ def proposed(
     return ""
 
 
+def untested(config: RunConfig, series: Series, index: Index, works: Works) -> bool:
+    """Whether a split has windows without a test part alone, and none was asked for: three years of months can be
+    forecast a year ahead, though one year is all that can be scored.
+
+    Parameters
+    ----------
+    config, series, index, works : see `proposed`.
+    """
+    asked = {"test_ratio", "split_sizes", "context_len"} & {*config.given}
+    if config.mode != "train" or config.split_mode != "holdout" or asked or "horizon" not in config.options:
+        return False
+    short = series.lengths.max() < PARTS * index.span
+    return bool(short) and not works(index, {}) and works(index, {"test_ratio": 0.0})
+
+
+def without_test(hint: str) -> dict[str, Any]:
+    """The settings of a split without a test part, told; `hint` is the flags with which there is one, "" for none."""
+    more = f"; {hint} leaves one" if hint else ""
+    log.warning("warning: the series are too short for a test part: scores are those of validation%s", more)
+    return {"test_ratio": 0.0}
+
+
 def columns(
     config: RunConfig,
     series: Series,
     keep: np.ndarray,
     targets: Targets | None,
     index: Index,
-    works: Callable[..., bool],
+    works: Works,
 ) -> str:
     """The --columns with which every part has a window, without those that begin late or end early; "" for none.
 

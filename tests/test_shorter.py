@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -50,3 +51,23 @@ def test_many_series_of_two_steps_may_be_lines_of_time(tmp_path):
     assert failed.code == 3, failed.err
     assert "hint: --time-col line if each line is a step of time\n" in failed.err
     assert go(tmp_path, words, "--time-col line").code == 0
+
+
+def test_three_years_of_months_are_forecast_a_year_ahead_and_scored_on_one(tmp_path):
+    months = np.arange("2020-01", "2023-01", dtype="datetime64[M]")
+    lines = [f"{month},{100 + 3 * k + 10 * np.sin(np.pi * k / 6):.2f}" for k, month in enumerate(months)]
+    (tmp_path / "x.csv").write_text("\n".join(["month,x", *lines]) + "\n")
+    words = "--mode train --task forecast --csv x.csv --horizon 12 --no-plots"
+    run = go(tmp_path, words)
+    told = "warning: the series are too short for a test part: scores are those of validation; "
+    assert run.code == 0 and told in run.err and "val: 1 windows (val-selected" in run.out
+    (folder,) = (tmp_path / "artifacts").iterdir()
+    made = json.loads((folder / "manifest.json").read_text())["split"]
+    assert made["test"]["windows"] == 0 and made["val"]["windows"] == 1
+    dates = [line.partition(",")[0] for line in (folder / "forecast.csv").read_text().splitlines()[1:]]
+    assert dates == [f"2023-{month:02d}-01" for month in range(1, 13)]
+    hint = re.search(r"; (--horizon \d+) leaves one", run.err)
+    assert "test" in go(tmp_path, words.replace("--horizon 12", hint[1]), "--dry-run").out
+    for asked in ("--test-ratio 0.2", "--context-len 2"):
+        refused = go(tmp_path, words, asked)
+        assert refused.code == 3 and "has no window" in refused.err and told not in refused.err
