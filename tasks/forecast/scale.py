@@ -28,7 +28,7 @@ USUAL_POWER, DOUBT = 0.5, 0.5  # of the level, before the blocks say more, and t
 NOISE = 1.4  # the variance of the log of the mean of n changes is about NOISE / n, as n neighbours are alike
 FARTHEST = 10.0  # from its usual level, that counts
 LATEST, MANY = 0.5, 15  # of the square of a size, from the latest changes, and of how many series
-CALM = 0.9  # of the windows so far, whose latest changes are nothing unusual
+CALM, SOME = 0.9, 20_000  # of the windows so far, whose latest changes are nothing unusual; and how many are looked at
 
 
 def naive_errors(values: np.ndarray, known: Iterable[np.ndarray], offsets: np.ndarray, lag: int) -> np.ndarray:
@@ -196,7 +196,9 @@ def calm(
     assert eval_context.targets is not None
     if how.get("latest") or is_mapped(eval_context.targets.values):
         return {}
-    parts = [index] if eval_context.train is None else [eval_context.train, index]
+    every = [index] if eval_context.train is None else [eval_context.train, index]
+    stride = -(-sum(map(len, every)) // SOME)
+    parts = [part.part(np.arange(0, len(part), stride)) for part in every]
     late, size = (
         np.concatenate([sizes_at(eval_context, scale, part, lag, which) for part in parts])
         for which in ({"latest": 1.0}, how)
