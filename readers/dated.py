@@ -23,6 +23,7 @@ from readers.growing import are_things, grows, stamps_of
 from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_id_word, is_time, is_time_word, last_word, rises, steps_named
 from readers.guess import HOURS as PARTS_OF_DAYS
 from readers.lined import LEAST_LINES, are_ids, follow, named_as_channels
+from readers.midnights import to_next_day
 from readers.named_labels import label_among
 from readers.nameless import (
     begin_with_times,
@@ -184,6 +185,7 @@ def _timed(
     stamps = stamps_of(_times_of(columns, time))
     if not stamps:
         return None
+    stamps = to_next_day(stamps) if dates else stamps
     if len(time) == 1 and (beside := _beside(list(others), columns[time[0]])):
         return Dated(names, f"{time[0]}+{beside}", (), steps=False)
     steps = len(others) in DAY_LONG if nameless else len(others) > 1 and steps_named(list(others), dialect)

@@ -26,6 +26,7 @@ from readers.files import checksum_of
 from readers.kept import read_kept
 from readers.mapped import is_mapped, too_large
 from readers.mending import mended, on_changed_clocks
+from readers.midnights import next_day
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_allowed, is_known, refuses
 from readers.paths import abridge, merge_notes
 from readers.precision import narrowed
@@ -246,7 +247,8 @@ def _in_time(rows: Rows, strict: bool) -> tuple[Rows, list[str]]:
     """Rows with the oldest line first, those of a typical year in one year; and notes."""
     one, told = (rows, []) if strict else as_one_year(rows)
     rows, turned = oldest_first(one)
-    return rows, [*told, *turned]
+    rows, later = (rows, []) if strict else next_day(rows)
+    return rows, [*told, *turned, *later]
 
 
 def _on_clock(

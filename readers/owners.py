@@ -19,6 +19,7 @@ LEAST_TWICE = 3  # lines of a time that came before, in which a column differs
 FEW_OF = 10  # lines for each of the words of a column that tells those of few times that come again apart
 TABLE, FIELD = "table", "_field"  # of InfluxDB, which numbers series that its other columns name
 
+DAY, LEAST_OF_DAY, EXACT = 24 * 3600, 5, 1e-6  # seconds; times of day that a column repeats; what rounding leaves
 LEAST_EVEN = 20  # steps that are no chance
 LEAST_EACH, TURNS = 4, 0.25  # lines of a thing; changes from one to another thing, a line
 
@@ -46,6 +47,7 @@ def owners(
         names = [asked] if asked in columns else asked.split("+")
         return [asked] if {*names} <= columns.keys() and divide(_joined(columns, names)) else []
     usual = {name: cells for name, cells in columns.items() if not is_time_word(name) and name.casefold() not in HOURS}
+    usual = {name: cells for name, cells in usual.items() if not _of_the_clock(cells, stamps)}
     if _is_one_series(stamps):  # with kinds of days, or states, in turn; what comes later is told where it is read
         usual = {name: cells for name, cells in usual.items() if len({*cells[:MOST_LINES]}) == 1 or is_id_word(name)}
     one = one_after_another(stamps)
@@ -68,6 +70,18 @@ def owners(
         return ordered[:1]
     words = [name for name, cells in usual.items() if all(map(dialect.is_text, cells)) and _tells(cells)]
     return _telling_apart({name: columns[name] for name in words}, stamps) if len(words) <= MOST_JOINED else []
+
+
+def _of_the_clock(cells: Sequence[str], stamps: Sequence[float]) -> bool:
+    """Whether cells are the time of day in other numbers: the seconds, hours or quarters since midnight."""
+    if not all(map(str.isdecimal, cells)):
+        return False
+    pairs = sorted({(stamp % DAY, int(cell)) for stamp, cell in zip(stamps, cells, strict=True)})
+    (first, low), (last, high) = pairs[0], pairs[-1]
+    if len(pairs) < LEAST_OF_DAY or low >= high:
+        return False
+    rate = (high - low) / (last - first)
+    return all(abs(low + rate * (time - first) - number) < EXACT for time, number in pairs)
 
 
 def _is_one_series(stamps: Sequence[float]) -> bool:
