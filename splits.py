@@ -382,7 +382,7 @@ def _check_sizes(split: Split, tested: bool) -> None:
         raise EmptyPart(
             f"the {' and '.join(empty)} split{fold} has no window (windows: {sizes})",
             where=f"--split-mode {split.how['mode']}",
-            hint="a shorter --context-len or --gap, a larger --val-ratio or --test-ratio, --split-sizes, fewer --folds",
+            hint="a shorter --context-len or --gap, another --val-ratio or --test-ratio, --split-sizes, fewer --folds",
         )
 
 

@@ -78,7 +78,7 @@ def _of_the_clock(cells: Sequence[str], stamps: Sequence[float]) -> bool:
         return False
     pairs = sorted({(stamp % DAY, int(cell)) for stamp, cell in zip(stamps, cells, strict=True)})
     (first, low), (last, high) = pairs[0], pairs[-1]
-    if len(pairs) < LEAST_OF_DAY or low >= high:
+    if len(pairs) < LEAST_OF_DAY or low >= high or first >= last:
         return False
     rate = (high - low) / (last - first)
     return all(abs(low + rate * (time - first) - number) < EXACT for time, number in pairs)

@@ -81,7 +81,6 @@ def test_the_columns_of_times_and_of_ids(put, text, time, ids):
         "1,2,3\n4,5,6\n7,8,9\n1,2,3\n",
         "id,t0,t1\na,1,2\nb,3,4\nc,5,6\n",
         "date,y\n",
-        "",
         "hello\n",
         table("y,when", lambda k, t: f"{k},{HOURS[k * 37 % 100]}"),  # in no order, and twice
         table("date,word", lambda k, t: f"{t},w"),  # no number
