@@ -341,5 +341,6 @@ def moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def usable(scale: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-    """Deviations [p], infinite where rounding alone makes them differ from 0."""
-    return torch.where(scale > 1e-6 * mean.abs().clamp_min(1e-6), scale, torch.inf)
+    """Deviations [p], infinite where rounding alone makes them differ from 0: inputs are about 1, and where series were
+    standardised one by one the mean of each is 0 but for that."""
+    return torch.where(scale > 1e-6 * mean.abs().clamp_min(1), scale, torch.inf)

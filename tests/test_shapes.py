@@ -130,3 +130,15 @@ def test_a_run_describes_validation_once_for_its_shares_and_once_for_each_of_its
     assert sum(described) <= told["n"] * (2 if epochs == 1 else 3)
     words = f"--mode infer {line} --ckpt {run} --eval-split val --tag again"
     assert strict(good(tmp_path, words) / "metrics.json")["headline"] == pytest.approx(told["headline"], rel=1e-6)
+
+
+def test_rounding_is_no_feature_of_series_that_were_standardised_one_by_one():
+    """Their means are 0 but for rounding, which was blown up to a deviation of 1: an exported model, which scales by
+    itself, was refused, and so said something else."""
+    plain = series(60, 0, channels=1).read(torch.arange(60)).double()
+    x = ((plain - plain.mean(2, keepdim=True)) / plain.std(2, keepdim=True, correction=0)).float()
+    y = torch.nn.functional.one_hot(torch.arange(60) % 3, 3).float()
+    shapes, _ = fitted(Labelled(lambda i: x[i], y, np.arange(60)), channels=1)
+    with torch.no_grad():
+        said, again = shapes.outputs_of(x), shapes.outputs_of(x * (1 + 2e-7) + 3e-8)
+    assert float((said - again).abs().max()) < 2e-4 * float(said.abs().max())
