@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from errors import DataError
@@ -14,7 +14,7 @@ SHOWN = 40  # characters of it that a note shows
 
 
 def whole(blocks: Iterator[bytes], dialect: Dialect, path: Path, told: list[str]) -> Iterator[bytes]:
-    """Blocks of whole lines without the last line, where that alone is shorter than the first one.
+    """Blocks of whole lines without the last line, where that alone is shorter than the first two.
 
     Parameters
     ----------
@@ -22,11 +22,11 @@ def whole(blocks: Iterator[bytes], dialect: Dialect, path: Path, told: list[str]
     dialect, path : how the file is written, and its name.
     told : gets a note on a line that is left out.
     """
-    first, lines, held = b"", 0, None
+    first, lines, held = list[bytes](), 0, None
     for block in blocks:
         if held is not None:
             yield held
-        first = first or block.partition(b"\n")[0]
+        first = first or block.split(b"\n", 2)[:2]
         lines += 1 + block.count(b"\n")
         held = block
     if held is None:
@@ -41,10 +41,10 @@ def whole(blocks: Iterator[bytes], dialect: Dialect, path: Path, told: list[str]
         yield rest
 
 
-def _shorter(last: bytes, first: bytes, dialect: Dialect, path: Path) -> bool:
-    """Whether a line has fewer cells than the first one of its table."""
+def _shorter(last: bytes, first: Sequence[bytes], dialect: Dialect, path: Path) -> bool:
+    """Whether a line has fewer cells than the first ones of its table: names alone may end in a separator."""
     try:
-        cells, names = dialect.split([decode(last), decode(first)], path)
+        cells, *others = dialect.split([decode(line) for line in (last, *first)], path)
     except DataError:  # a quote that is open: the line ends within it
         return last.count(b'"') % 2 == 1
-    return len(cells) < len(names)
+    return len(cells) < min(map(len, others))

@@ -413,6 +413,8 @@ def label_hint(path: Path, dialect: Dialect) -> str:
     kinds = kinds_among(lines, replace(dialect, header="auto") if letters else dialect)
     if WORDS not in kinds.values():
         return ""
+    if not lines[0][-1].strip() and len(lines[0]) > 1:  # names that end in a separator
+        lines = [lines[0][:-1], *(line[: len(lines[0]) - 1] for line in lines[1:])]
     name = "last" if letters else lines[0][-1].strip()
     cells = [line[-1] for line in lines[1:]]
     time = next(filter(is_time_word, map(str.strip, lines[0])), LINE)

@@ -59,3 +59,13 @@ def test_a_table_of_things_that_was_cut_off_is_learned_from(tmp_path):
     run = go(tmp_path, "--mode train --task classify --csv x.csv --backbone ridge --no-plots --dry-run")
     assert run.code == 0, run.err
     assert "label: column 'class' of x.csv" in run.err and "read: 59 rows" in run.err
+
+
+def test_names_that_end_in_a_separator_make_no_last_line_short(tmp_path):
+    """As of a table of tumours: its last line was left out, and an empty name offered for the label."""
+    made = [f"{k},{'MB'[k % 3 > 0]},{k * 37 % 53}.5,{k * 17 % 41}.25" for k in range(60)]
+    (tmp_path / "x.csv").write_text("\n".join(["id,diagnosis,radius,texture,", *made]))
+    run = go(tmp_path, "--mode train --task classify --csv x.csv --label-src-ch diagnosis --dry-run")
+    assert run.code == 0 and "read: 60 rows of 2 columns" in run.err and "ends early" not in run.err, run.err
+    look = go(tmp_path, "--csv x.csv")
+    assert "--label-src-ch texture" in look.out and "''" not in look.out
