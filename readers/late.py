@@ -1,5 +1,5 @@
 """Channels that begin long after the others, or end long before them: no window holds steps between, told; and those
-without a value in the last part, in which nothing could be scored.
+that hardly overlap with them, with which nothing could be learned, or scored.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from data import Series
 from readers.mapped import is_mapped
 from readers.paths import abridge
 
+HALF = 0.5  # of the steps of a row, before which a column begins that is kept
 LEAST, SHORTEST = 0.1, 20  # of all steps without one channel, where another one has values; of so many steps at least
 MOST_LISTED = 8  # columns of a hint
 
 
-def without_ended(series: Series, named: set[str]) -> Series:
-    """The series without columns of numbers that end in each row before its last tenth, told.
+def without_partial(series: Series, named: set[str]) -> Series:
+    """The series without columns of numbers that begin in no row within its first half, or end in each before its last
+    tenth, told: they would leave windows of hardly any part.
 
     Parameters
     ----------
@@ -27,32 +29,39 @@ def without_ended(series: Series, named: set[str]) -> Series:
     """
     if series.values.shape[1] < SHORTEST or is_mapped(series.values):
         return series
-    last = series.offsets[1:] - 1
-    unknown = np.isnan(series.values[: series.numeric, last])
-    unknown |= False if series.filled is None else series.filled[: series.numeric, last]
-    doubtful = [c for c in np.flatnonzero(unknown.all(axis=1)).tolist() if series.channels[c] not in named]
-    ends = {series.channels[c]: end for c in doubtful if (end := _end(series, c)) is not None}
-    if not ends or not {*series.channels[: series.numeric]} - {*ends}:
+    edges = np.concatenate([series.offsets[:-1], series.offsets[1:] - 1])
+    unknown = np.isnan(series.values[: series.numeric, edges])
+    unknown |= False if series.filled is None else series.filled[: series.numeric, edges]
+    first, last = np.split(unknown, 2, axis=1)
+    doubtful = np.flatnonzero(first.all(axis=1) | last.all(axis=1)).tolist()
+    found = {c: _span(series, c) for c in doubtful if series.channels[c] not in named}
+    why = {series.channels[c]: span for c, span in found.items() if span}
+    if not why or not {*series.channels[: series.numeric]} - {*why}:
         return series
-    shown = dict.fromkeys(ends, "")
-    if series.clock is not None and series.time is not None:
-        shown = {name: f" (until {series.clock.show(series.time[[end]])[0]})" for name, end in ends.items()}
-    told = abridge([f"{name}{until}" for name, until in shown.items()])
-    note = f"warning: left out, since without a value in the last tenth of the lines: {told}; --columns reads them too"
-    return series.without(ends, note)
+    told = abridge([f"{name} ({span})" for name, span in why.items()])
+    note = f"warning: left out, since without a value in the first half of the lines, or the last tenth: {told}"
+    return series.without(why, f"{note}; --columns reads them too")
 
 
-def _end(series: Series, channel: int) -> int | None:
-    """The last step [total] at which a channel was measured; None where a row has it in its last tenth, or none has."""
+def _span(series: Series, channel: int) -> str:
+    """From when on, or until when, a channel was measured, where it begins late or ends early in each row that has it;
+    "" for another one."""
     known = ~np.isnan(series.values[channel])
     known &= True if series.filled is None else ~series.filled[channel]
-    last = -1
+    begins, ends = list[int](), list[int]()
+    late, early = True, True
     for begin, end in pairwise(series.offsets.tolist()):
-        at = np.flatnonzero(known[begin:end])
-        if len(at) and at[-1] + 1 > (1 - LEAST) * (end - begin):
-            return None
-        last = max(last, begin + int(at[-1])) if len(at) else last
-    return last if last >= 0 else None
+        at = begin + np.flatnonzero(known[begin:end])
+        if len(at):
+            late &= bool(at[0] - begin >= HALF * (end - begin))
+            early &= bool(at[-1] + 1 - begin <= (1 - LEAST) * (end - begin))
+            begins, ends = [*begins, int(at[0])], [*ends, int(at[-1])]
+    if not begins or not (late or early):
+        return ""
+    word, step = ("until", max(ends)) if early else ("from", min(begins))
+    if series.clock is None or series.time is None:
+        return f"{word} line {step + 1}"
+    return f"{word} {series.clock.show(series.time[[step]])[0]}"
 
 
 def late(series: Series) -> list[str]:

@@ -1,5 +1,7 @@
-"""Tables whose first line of values was once read as names, and written back as pandas numbers names that come twice:
-1.5 and 1.5.1. It is a line of values all the same."""
+"""First lines as pandas writes them where a table has no names: 0, 1 and so on above few columns, and nothing above the
+index; and a line of values that was once read as names, and written back as it numbers those that come twice, 1.5 and
+1.5.1, which is a line of values all the same.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,11 @@ from readers.pieces import BLOCK, Pieces
 SOME = 2  # lines
 LEAST, SEVERAL = 4, 3  # cells of a line; whole numbers with a number behind them that are no chance
 NOTE = "the first line holds values, once taken as names and numbered where two are alike ({}): it is read as values"
+NUMBERED = (
+    "the first line numbers the columns from 0 on, as pandas does where they have no names: here they are called {}"
+)
+NAMES = ("one", "two", "three", "four", "five", "six", "seven", "eight")  # the lines of more may be series
+VALUE, LEAST_LINES = "value", 20
 _NUMBER = re.compile(NUMBER)
 _AGAIN = re.compile(rf"({NUMBER})\.(\d+)")
 _NAMELESS = re.compile(r"Unnamed: \d+")
@@ -41,6 +48,37 @@ def values_renamed(text: io.BufferedReader) -> tuple[io.BufferedReader, str]:
     text.read(len(first))
     parts = itertools.chain([sep.join(values).encode()], iter(lambda: text.read(BLOCK), b""))
     return io.BufferedReader(Pieces(parts), BLOCK), NOTE.format(told)
+
+
+def without_numbers(text: io.BufferedReader) -> tuple[io.BufferedReader, str]:
+    """A file's text with words in place of a first line that only numbers its few columns, and a note; as it is, and ""
+    where that is not plain: the lines below have an index, or a point in each number, which the first one has not.
+
+    Parameters
+    ----------
+    text : at its start.
+    """
+    head = text.peek(BLOCK)[:BLOCK]
+    if not re.match(rb'["\']?(?:Unnamed: 0|0)?["\']?(?:[,;\t]["\']?0["\']?)?[,;\t\r\n]', head):
+        return text, ""
+    lines = head.decode("latin-1").splitlines()[: LEAST_LINES + 1]
+    sep = next((mark for mark in (",", ";", "\t") if mark in lines[0]), "\n")
+    rows = [[cell.strip("\"' ") for cell in line.split(sep)] for line in lines]
+    names, below = rows[0], rows[1:]
+    indexed = names[0] == "" or _NAMELESS.fullmatch(names[0]) is not None
+    count = len(names) - indexed
+    if len(below) < LEAST_LINES or not 0 < count <= len(NAMES) or names[indexed:] != [*map(str, range(count))]:
+        return text, ""
+    if any(len(row) != len(names) for row in below):
+        return text, ""
+    if indexed and [row[0] for row in below] != [*map(str, range(LEAST_LINES))]:
+        return text, ""
+    if not indexed and not all("." in cell for row in below for cell in row):
+        return text, ""
+    text.readline()
+    called = NAMES[:count] if count > 1 else (VALUE,)
+    parts = itertools.chain([f"{sep.join([*[''] * indexed, *called])}\n".encode()], iter(lambda: text.read(BLOCK), b""))
+    return io.BufferedReader(Pieces(parts), BLOCK), NUMBERED.format(", ".join(called))
 
 
 def _values(names: list[str], below: list[str]) -> list[str]:

@@ -23,7 +23,7 @@ from readers.meter_days import meter_days
 from readers.packed import check_text, is_json, unpacked
 from readers.refused import check_table
 from readers.remarks import hashed
-from readers.renamed import values_renamed
+from readers.renamed import values_renamed, without_numbers
 from readers.spelled import spelled
 from readers.upright import upright
 
@@ -91,9 +91,10 @@ class TextReader(Reader):
         plain, other = (plain, ()) if digits is None else (digits, (NOTE,))
         whole, broken = in_names(plain)
         plain, restored = values_renamed(plain if whole is None else whole)
+        plain, numbered = without_numbers(plain)
         timed, passed = elapsed(plain, plain.peek(HEAD)[:HEAD])
         plain = plain if timed is None else timed
-        told = (*other, *filter(None, (broken, restored, passed)))
+        told = (*other, *filter(None, (broken, restored, numbered, passed)))
         changed, note = spelled(plain)
         if changed is not None:
             return TableText(changed, (*told, note))

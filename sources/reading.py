@@ -14,7 +14,7 @@ from data import Series
 from errors import DataError, UsageError
 from readers.columns import NoColumn, read_names
 from readers.dialect import Dialect
-from readers.late import late, without_ended
+from readers.late import late, without_partial
 from readers.paths import expand_paths
 from readers.written import ORDERS
 from sources.idle import without_idle
@@ -23,7 +23,7 @@ CLOSE = 0.4  # of two names: alike enough to be proposed
 
 
 def read(
-    config: RunConfig, columns: Sequence[str] | None = None, known: Sequence[str] = (), *, ended: bool = True
+    config: RunConfig, columns: Sequence[str] | None = None, known: Sequence[str] = (), *, partial: bool = True
 ) -> Series:
     """The files, or the answer to the query, that a configuration names, as one Series.
 
@@ -33,7 +33,7 @@ def read(
     columns : names of the channels wanted, in order; None for those of --columns, or all. `name=column` of --columns
         says in which column a channel is.
     known : names of the channels whose future values are known.
-    ended : whether columns stay that no flag names and that end long before the others, as a label's may.
+    partial : whether columns stay that no flag names and that hardly overlap with the others, as a label may.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def read(
     if not (columns is not None or config.columns or config.strict or numbered):
         named = _named(config, known)
         series = without_idle(series, named)
-        series = series if ended else without_ended(series, named)
+        series = series if partial else without_partial(series, named)
     return replace(series, notes=(*series.notes, *late(series))) if config.time_col else series
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from readers.late import late, without_ended
+from readers.late import late, without_partial
 from readers.long import read_long
 
 from .runs import go
@@ -35,15 +35,30 @@ def test_one_column_alone_and_a_series_without_it_say_nothing(put):
     assert read(put, one, "drop") == []
 
 
-@pytest.mark.parametrize(("end", "kept"), [(80, 2), (90, 2), (91, 3), (100, 3), (30, 2)])
-def test_a_column_without_a_value_in_the_last_tenth_is_left_out(put, end, kept):
-    series = read_long([put(lines(0, end=end))], time_col="time", nan="auto")
-    found = without_ended(series, set())
+@pytest.mark.parametrize(
+    ("begin", "end", "kept"),
+    [
+        (0, 80, 2),
+        (0, 90, 2),
+        (0, 91, 3),
+        (0, 100, 3),
+        (0, 30, 2),
+        (49, 100, 3),
+        (50, 100, 2),
+        (95, 100, 2),
+        (60, 80, 2),
+    ],
+)
+def test_a_column_without_a_value_in_the_first_half_or_the_last_tenth_is_left_out(put, begin, end, kept):
+    series = read_long([put(lines(begin, end=end))], time_col="time", nan="auto")
+    found = without_partial(series, set())
     assert found.channels == ("load", "wind", "new meter")[:kept] and len(found.values) == kept
-    day = f"2024-01-{1 + (end - 1) // 24:02d} {(end - 1) % 24:02d}:00:00"
-    note = f"warning: left out, since without a value in the last tenth of the lines: new meter (until {day})"
-    assert found.notes == (series.notes if kept == 3 else (*series.notes, f"{note}; --columns reads them too"))
-    assert without_ended(series, {"new meter"}) is series
+    word, at = ("until", end - 1) if end < 100 else ("from", begin)
+    day = f"2024-01-{1 + at // 24:02d} {at % 24:02d}:00:00"
+    note = "warning: left out, since without a value in the first half of the lines, or the last tenth: "
+    told = f"{note}new meter ({word} {day}); --columns reads them too"
+    assert found.notes == (series.notes if kept == 3 else (*series.notes, told))
+    assert without_partial(series, {"new meter"}) is series
 
 
 def test_of_several_series_a_column_ends_where_it_ends_in_each(put):
@@ -52,10 +67,10 @@ def test_of_several_series_a_column_ends_where_it_ends_in_each(put):
     text = "\n".join(",".join(["id" if k == 0 else "a", *row]) for k, row in enumerate(rows))
     text += "\n" + "\n".join(",".join(["b", *row]) for row in other) + "\n"
     series = read_long([put(text)], time_col="time", id_col="id", nan="drop")
-    assert without_ended(series, set()).channels == ("load", "wind")
+    assert without_partial(series, set()).channels == ("load", "wind")
     longer = text.rstrip("\n") + "198\n"  # the last line of b
     series = read_long([put(longer)], time_col="time", id_col="id", nan="drop")
-    assert without_ended(series, set()) is series
+    assert without_partial(series, set()) is series
 
 
 def test_a_default_run_on_a_table_with_an_ended_column_has_windows_in_each_part(tmp_path):
@@ -69,6 +84,7 @@ def test_a_default_run_on_a_table_with_an_ended_column_has_windows_in_each_part(
 
 def test_the_command_of_the_hint_reads_all_steps(tmp_path):
     (tmp_path / "a.csv").write_text(lines(60))
+    (tmp_path / "a.csv").write_text(lines(40))
     run = "--mode train --task forecast --csv a.csv --horizon 2 --context-len 4 --backbone ridge --dry-run"
     first, then = go(tmp_path, run), go(tmp_path, f"{run} --columns load wind")
     assert "--columns load wind keeps them" in first.err and "keeps them" not in then.err
@@ -76,9 +92,9 @@ def test_the_command_of_the_hint_reads_all_steps(tmp_path):
 
 
 def test_where_a_late_column_leaves_no_window_the_hint_names_all_others(tmp_path):
-    """Ten columns, so that the warning does not list them; 20 steps with all of them are too few for 24 and 2."""
+    """Ten columns, so that the warning does not list them; 22 steps of training with all are too few for 24 and 2."""
     names = [f"c{k}" for k in range(10)]
-    rows = [[f"{(t * (k + 3)) % 11}" for k in range(10)] + [f"{t}" if t >= 80 else ""] for t in range(100)]
+    rows = [[f"{(t * (k + 3)) % 11}" for k in range(10)] + [f"{t}" if t >= 48 else ""] for t in range(100)]
     days = [f"2024-{1 + t // 28:02d}-{1 + t % 28:02d}" for t in range(100)]
     table = [",".join([day, *row]) for day, row in zip(days, rows, strict=True)]
     (tmp_path / "a.csv").write_text("\n".join([",".join(["day", *names, "new"]), *table]) + "\n")

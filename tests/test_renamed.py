@@ -11,6 +11,7 @@ import pytest
 from errors import DataError
 from readers.dialect import AUTO
 from readers.files import first_lines
+from readers.long import read_long
 from readers.wide import read_wide
 
 from .runs import go
@@ -68,3 +69,36 @@ def test_a_first_line_of_decimals_that_rise_is_no_row_of_data_without_a_word(put
         read_wide([path])
     assert "--header yes if it names the columns, --header no if it is data" in str(caught.value)
     assert read_wide([path], header="yes").n_rows == 30 and read_wide([path], header="no").n_rows == 31
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5, 8])
+@pytest.mark.parametrize("index", [True, False])
+@pytest.mark.parametrize("again", [False, True], ids=["written once", "read and written again"])
+def test_a_frame_that_pandas_wrote_without_names_is_its_columns(put, columns, index, again):
+    values = np.round(50 + np.cumsum(np.random.default_rng(columns).normal(size=(60, columns)), axis=0), 3)
+    text = pd.DataFrame(values).to_csv(index=index)
+    if again:
+        text = pd.read_csv(io.StringIO(text)).to_csv(index=False)
+    assert text.splitlines()[0].split(",")[index:] == [*map(str, range(columns))]
+    path = put(text)
+    done = go(path.parent, f"--task forecast --csv {path.name} --horizon 2 --context-len 4 --backbone ridge --dry-run")
+    names = ", ".join("one two three four five six seven eight".split()[:columns] if columns > 1 else ["value"])
+    assert done.code == 0 and f"here they are called {names}" in done.err, done.err
+    assert f"read: 1 row of 60 steps; {columns} channel" in done.err
+    series = read_long([path], time_col="line", nan="auto")
+    assert np.allclose(series.values, values.T, rtol=1e-6) and f"({names})".startswith(f"({series.channels[0]}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0,1\n" + "".join(f"{k % 3},{k}\n" for k in range(40)),  # whole numbers, of which these may be the first
+        ",0\n" + "".join(f"{3 * k},{k}.5\n" for k in range(40)),  # no index
+        ",0,1\n" + "".join(f"{k},1.5,2.5\n" for k in range(10)),  # few lines
+        "0,2\n" + "".join(f"{k}.5,2.5\n" for k in range(40)),
+        ",".join(["", *map(str, range(12))]) + "\n" + "".join(f"{k}{',1.5' * 12}\n" for k in range(40)),
+    ],
+)
+def test_other_first_lines_that_count_are_left(text, put):
+    lines, notes = first_lines(put(text))
+    assert lines[0] == text.partition("\n")[0] and not any("numbers the columns" in note for note in notes)

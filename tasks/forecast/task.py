@@ -246,7 +246,7 @@ class Forecast(Task):
                     raise UsageError(f"{name!r} is not among --columns", where="--target", hint=listed(config.columns))
             columns = [*options.target, *options.known_future]
         static = () if self.start is None else levels.static(self.start.coding)
-        series = reading.read(config, columns, (*options.known_future, *static), ended=False)
+        series = reading.read(config, columns, (*options.known_future, *static), partial=False)
         return with_static(series, options.target, config, self.steps_ahead, self.start)
 
     def targets(self, series: Series, config: RunConfig) -> Targets:
