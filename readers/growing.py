@@ -45,6 +45,10 @@ def stamps_of(cells: Sequence[str]) -> list[float]:
         return _iso(known)
     if may_be_serials(cells):
         return [float(cell) * 24 * HOUR for cell in cells]
+    old = [cell for cell in cells if written.before_excel(cell)]
+    if 0 < len(old) < len(cells):
+        newer = stamps_of([cell for cell in cells if not written.before_excel(cell)])
+        return [*_iso(old), *newer] if newer and list(cells[: len(old)]) == old else []
     whole, late = zip(*map(written.first_of_day, cells), strict=True)
     if any(late) or whole != tuple(cells):
         stamps = stamps_of(whole)

@@ -197,6 +197,10 @@ def _each_read(text: Any, locate: Locate, order: str, name: str | None) -> Stamp
     if bad.any():
         if (evenly := _evenly(text)) is not None:
             return evenly
+        if 0 < (old := int(np.argmax(bad))) < len(text) and all(map(written.before_excel, text[:old])):
+            rest = text[old:].reset_index(drop=True)
+            later = _each_read(rest, lambda at: locate(at + old), order, name)
+            return replace(later, times=np.concatenate([utc[:old].as_unit("ns").asi8, later.times]))
         raise _not_a_time(text, int(np.argmax(bad)), locate)
     if (whole := tongues.of_whole_months(text)) is not None:
         at = int(np.argmax(whole))

@@ -24,6 +24,7 @@ YEAR = r"(?:1[5-9]|2[01])\d\d"  # a number alone that may be one
 DATED = r"(?:1[5-9]|2[0-2])\d\d"  # one with something beside it that makes it one
 _NAMED = re.compile(rf" ?\b({'|'.join(ZONES)})$")
 RELATIVE = ("now", "today")  # to pandas these are the time of reading
+_BEFORE_EXCEL = re.compile(r"1[5-8]\d\d-\d\d-\d\d")
 _DATE = re.compile(
     r"""(?P<first>\d{1,4}|[A-Za-z]{3,9}) (?P<mark>[ ./-]|,[ ]) (?P<second>\d{1,2}|[A-Za-z]{3,9}) (?P<other>[ ./-]|,[ ])
         (?P<third>\d{4}|\d{1,2})""",
@@ -178,6 +179,12 @@ def _are_months(cells: Sequence[str]) -> bool:
     found = [match for match in map(_MONTH_ALONE.fullmatch, cells) if match]
     whole = all(len(match[2]) == 4 for match in found)
     return whole or len(found) < len(cells) or len({match[1][:3].title() for match in found}) == len(found)
+
+
+def before_excel(cell: str) -> bool:
+    """Whether a cell is a date before 1900, which spreadsheets do not know and leave as it is, where they turn later
+    ones into those of a country: 1899-12-31, 1/31/1900."""
+    return _BEFORE_EXCEL.fullmatch(cell) is not None
 
 
 def in_century(day: datetime) -> datetime:
