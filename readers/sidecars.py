@@ -31,6 +31,12 @@ from readers.units import accounted, same_mark
 _T = TypeVar("_T")
 
 DIGITS = "0123456789"
+
+
+class NoLabels(DataError):
+    """A column of labels without any."""
+
+
 MOST_MISSING = 0.5  # of the rows may have no label
 _UNNAMED = re.compile(r"label(\d{1,4})")  # what a column of several without names is called
 
@@ -222,7 +228,7 @@ def _label_column(
         if value is not None and math.isinf(value):
             raise DataError(f"label {cell!r} is not a finite number", where=f"{path}:{line}:{column}")
     if None not in numbers and worded:
-        raise DataError(f"no row has a label in column {column}", where=str(path))
+        raise NoLabels(f"no row has a label in column {column}", where=str(path))
     if worded:
         lost = np.array([value is not None for value in numbers])
         words, codes = np.unique(np.array(cells)[~lost], return_inverse=True)

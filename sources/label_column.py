@@ -84,6 +84,13 @@ def read_labelled(config: RunConfig, columns: Sequence[str] | None, words: Seque
     )
 
 
+def without_labels(config: RunConfig, columns: Sequence[str]) -> Series:
+    """The data of inference of which the label's column is there and empty, told."""
+    found = read(config.read_as(label_src_ch=0), columns)
+    note = f"column {config.label_src_ch!r}, the label, is empty: predictions only"
+    return replace(found, notes=(*found.notes, note))
+
+
 def _of_ids(series: Series, name: str, at: int, known: Sequence[str]) -> Series:
     """The series with the part `at` of each row's id, which joins several columns, as its label."""
     words, codes = np.unique([row.split("/")[at] for row in series.rows], return_inverse=True)

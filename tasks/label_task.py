@@ -18,6 +18,7 @@ import numpy as np
 
 from config import RunConfig
 from data import Series
+from readers.sidecars import NoLabels
 from registry import Namespace
 from rundir import write_csv
 from scaler import Scaler
@@ -63,7 +64,14 @@ class LabelTask(Task):
     def _read(self, config: RunConfig, columns: Sequence[str] | None) -> Series:
         words = tuple(self.start.fitted.get("label_words", ())) if self.start else ()
         self.label = config.label_src_ch if columns is not None else label_column.usual(config)
-        series = label_column.read_labelled(config.read_as(label_src_ch=self.label), columns, words)
+        asked = config.read_as(label_src_ch=self.label)
+        try:
+            series = label_column.read_labelled(asked, columns, words)
+        except NoLabels:
+            of_things = self.start is not None and "things" in (self.start.coding or {})
+            if columns is None or config.mode != "infer" or config.labels or not of_things:
+                raise
+            return label_column.without_labels(asked, columns)
         if columns is None and self.of_classes and (name := label_choice.only_words(series, config)):
             self.label = name
             return label_column.read_labelled(config.read_as(label_src_ch=name), columns, words)

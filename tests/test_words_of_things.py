@@ -105,6 +105,14 @@ def test_words_that_training_does_not_have_and_cells_without_one_are_zero_and_to
         assert scores == pytest.approx(said(run, table(range(2), kind=["none of these"] * 2)), abs=0)
 
 
+def test_an_empty_column_of_labels_is_as_none(run):
+    """As the test parts of competitions have it; before, the run was refused."""
+    wanted = said(run, table(range(40), names="kind,load,speed,side"))
+    assert np.array_equal(wanted, said(run, table(range(40), fails=np.full(COUNT, ""))))
+    done = go(run, "--mode infer --ckpt artifacts/m --csv new.csv --tag i --no-plots --overwrite")
+    assert "column 'fails', the label, is empty: predictions only" in done.err, done.err
+
+
 @pytest.mark.parametrize(
     ("rows", "times", "told"),
     [
