@@ -72,13 +72,6 @@ class Inference:
                 what = f"no row ends with a whole context: {self.config.context_len} steps without a missing value"
                 raise DataError(what, where="--csv")
             dataset.check_windows(run_data, task)
-        if run_data.series.known and not len(run_data.ahead):
-            log.warning(
-                "warning: nothing is forecast past the end: %s must be given for the %d steps after it, in lines that "
-                "leave the other columns empty",
-                ", ".join(run_data.series.known),
-                task.horizon,
-            )
 
     def _make_split(self) -> Split | None:
         """The split of training, if these are the files of training."""

@@ -20,7 +20,7 @@ def tell_left_out(run_data: RunData, split: Split | None = None) -> None:
     """Warn of rows that are not used at all, not learned from, not scored or not predicted; `left_out` keeps it.
 
     Rows of another part of a split by rows are not left out. In inference, without `split`, what comes after each row
-    is predicted too.
+    is predicted too, and by training where the target continues the model's input.
     """
     series, index = run_data.series, run_data.index if split is not None else run_data.judged
     rows = partial(splits.left_out, names=series.rows, lengths=series.lengths)
@@ -37,9 +37,19 @@ def tell_left_out(run_data: RunData, split: Split | None = None) -> None:
         found["learned from"] = rows(split.train, used, need=0, gap=gap)
         found["scored"] = rows(last, used, need=0, gap=gap)
     before = index.shift is not None and index.shift >= index.length  # else the target is in the window, or the row's
-    if split is None and before and (len(run_data.ahead) or not series.known):
+    goes_on = before and (split is None or bool(run_data.target_channels))
+    if goes_on and (len(run_data.ahead) or not series.known):
+        # In training the others are not used at all, which is told.
+        told = every if split is None else np.isin(np.arange(series.n_rows), index.row)
         found["predicted past their end"] = rows(
-            run_data.ahead, every, need=index.length, gap=partial(_last_gap, run_data)
+            run_data.ahead, told, need=index.length, gap=partial(_last_gap, run_data)
+        )
+    elif goes_on:
+        log.warning(
+            "warning: nothing is forecast past the end: %s must be given for the %d steps after it, in lines that "
+            "leave the other columns empty",
+            ", ".join(series.known),
+            run_data.ahead.horizon,
         )
     found["scored in full"] = _made_up(run_data)
     run_data.left_out.update({f"not {what}": left for what, left in found.items() if left})

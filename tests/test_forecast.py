@@ -301,6 +301,20 @@ def test_wide_files_forecast_every_row(tmp_path):
     assert [found[0][key] for key in ("row", "step", "channel")] == ["0", "60", "sales"] and len(found) == 8 * 3
 
 
+def test_truths_are_written_as_the_file_has_them_so_that_coverage_can_be_counted_again(tmp_path):
+    """Two of three counts are 0, where intervals begin: rounded by standardising they would lie outside of these."""
+    rng = np.random.default_rng(5)
+    counts = rng.integers(1, 60, 500) * (rng.random(500) < 1 / 3)
+    times = pd.date_range("2016-07-01", periods=500, freq="h").map(str)
+    pd.DataFrame({"date": times, "n": counts}).to_csv(tmp_path / "n.csv", index=False)
+    folder = good(tmp_path, f"{TRAIN} --csv n.csv --backbone ridge --save-preds")
+    content, saved = strict(folder / "summary.json"), np.load(folder / "preds.npz")
+    expected = np.stack([counts[400 + i : 406 + i] for i in range(95)])[:, None]  # the last fifth
+    assert np.array_equal(saved["truth"], expected) and (saved["low"] == 0).mean() > 0.5
+    inside = (saved["truth"] >= saved["low"]) & (saved["truth"] <= saved["high"])
+    assert inside.mean() == pytest.approx(content["interval"]["coverage"])
+
+
 @pytest.mark.slow
 def test_what_is_known_ahead_is_used_and_asked_for(tmp_path):
     """The target follows a switch that is known beforehand; only a model that sees it can tell."""
@@ -321,6 +335,31 @@ def test_what_is_known_ahead_is_used_and_asked_for(tmp_path):
     assert [float(line["value"]) > 2.5 for line in found] == [True, False, False, True, True, False]
     done = go(tmp_path, "--mode infer --csv s.csv --desc none --ckpt", folder.relative_to(tmp_path))
     assert done.code == 0 and "switch must be given for the 6 steps" in done.err
+
+
+def test_training_says_what_it_does_not_forecast_past_the_end_and_why(tmp_path):
+    """No plan of the next six hours, no forecast; with one there is. A row that ends in a gap has none."""
+    path = lay_hours(tmp_path, hours=200, plan=np.arange(200) % 2)
+    line = f"{QUICK} --known-future plan --features S --target a"
+    done = go(tmp_path, line, "--csv load.csv")
+    assert done.code == 0 and not (done.directory / "forecast.csv").exists()
+    assert "nothing is forecast past the end: plan must be given for the 6 steps after it" in done.err
+    frame = pd.read_csv(path)
+    more = pd.date_range("2016-07-09 08:00", periods=6, freq="h").map(str)  # 200 hours are 8 days and 8 hours
+    pd.concat([frame, pd.DataFrame({"date": more, "plan": 1})]).to_csv(tmp_path / "told.csv", index=False)
+    done = go(tmp_path, line, "--csv told.csv --tag told")
+    assert "past the end" not in done.err
+    assert [line["date"] for line in rows(done.directory / "forecast.csv")] == list(more)
+
+    other = frame.assign(a=frame["a"].where(frame.index != 190))  # one hour of its last context is missing
+    pd.concat([frame.assign(place="x"), other.assign(place="y")]).to_csv(tmp_path / "two.csv", index=False)
+    done = go(tmp_path, QUICK, "--csv two.csv --id-col place --columns a --nan drop")
+    assert {line["row"] for line in rows(done.directory / "forecast.csv")} == {"x"}
+    assert (
+        "not predicted past their end: y (200 steps); of the last 24 steps of y, a is missing at 2016-07-08 22:00"
+        in done.err
+    )
+    assert strict(done.directory / "manifest.json")["data"]["left_out"]["not predicted past their end"]["rows"] == 1
 
 
 @pytest.mark.slow

@@ -129,13 +129,16 @@ class ForecastOutputs:
             for windows, block in scored.blocks():
                 pred = np.asarray(block.pred)
                 parts = {"pred": self.levels.point(pred, len(names))}
-                parts |= {} if block.truth is None else {"truth": np.asarray(block.truth)}
                 band = self.levels.band(pred, calibration, len(names), None if size is None else size[windows])
                 parts |= {} if band is None else {"low": band[0], "high": band[1]}
                 for name, part in parts.items():
-                    held = self.floors and name != "truth"
                     floors = np.array(self.floors)[:, None]
-                    arrays.add(name, reach.in_units(part, mean, std, floors) if held else part * std + mean)
+                    arrays.add(name, reach.in_units(part, mean, std, floors) if self.floors else part * std + mean)
+                if (
+                    block.truth is not None
+                ):  # as read: standardised, a 0 comes back a millionth below an interval from 0
+                    assert self.eval_context.targets is not None
+                    arrays.add("truth", self.eval_context.targets.scored_at(block.index).astype(np.float64))
             rows, at = index.rows(), index.targets()
             arrays.whole("time", at - series.offsets[rows] if series.time is None else series.time[at])
             arrays.whole("row", np.array(series.rows)[rows])
