@@ -43,12 +43,12 @@ def lags_of(channels: int, maps: int, length: int) -> int:
 
 
 @cache
-def tell_cut(channels: int, read: int, lags: int, length: int) -> None:
-    """Say once what is not looked at of the other channels."""
+def tell_cut(channels: int, read: int, length: int) -> None:
+    """Say once what is not looked at of the other channels, of which one form reads fewer steps than another."""
     what = f"{read} of {channels} other channels, those that agree most with the changes of a target"
     if read == channels:
         what = f"{channels} other channel{'s' * (channels > 1)}"
-    log.info("the closed forms look back %d of %d steps in %s", lags, length, what)
+    log.info("the closed forms see only the latest of the %d steps in %s", length, what)
 
 
 def gain_needed(horizon: int, windows: int) -> float:

@@ -178,7 +178,7 @@ class LinearForecaster(Backbone):
         lags = min(self.lags, reading.lookback)
         chosen = covariates.strongest(*train, self.forecast.horizon, covariates.INPUTS)
         if lags < self.length:
-            covariates.tell_cut(len(train[1][0]), len(chosen), lags, self.length)
+            covariates.tell_cut(len(train[1][0]), len(chosen), self.length)
         train, val = ((own, [piece[chosen] for piece in beside]) for own, beside in (train, val))
         late = tuple([piece[:, self.length - used :] for piece in part] for part in val)
         made, past, told = covariates.with_others(

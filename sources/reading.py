@@ -84,7 +84,8 @@ def _respelled(config: RunConfig, columns: Sequence[str], known: Sequence[str], 
             error.hint = f"--columns {words} if that is it here; its other columns: {', '.join(free[:12])}"
         else:
             kept = shlex.join(name for name in columns if name in there)
-            error.hint = f"the checkpoint reads {', '.join(columns[:12])}; --mode train --columns {kept} learns without"
+            without = f"; --mode train --columns {kept} learns without" if kept else ", and none of them is here"
+            error.hint = f"the checkpoint reads {', '.join(columns[:12])}{without}"
     raise error
 
 

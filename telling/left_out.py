@@ -101,4 +101,5 @@ def _last_gap(run_data: RunData, row: int) -> str:
     when = f"step {at}"
     if series.time is not None and series.clock is not None:
         when = series.clock.show(series.time[begin + at : begin + at + 1])[0]
-    return f"of the last {run_data.index.length:,} steps of {series.rows[row]}, {channel} is missing at {when}"
+    cure = "; --nan ffill repeats the value before" * (run_data.config.nan != "ffill")
+    return f"of the last {run_data.index.length:,} steps of {series.rows[row]}, {channel} is missing at {when}{cure}"

@@ -79,8 +79,8 @@ def test_room_for_lags_and_what_is_left_out_is_told_once(caplog):
     covariates.tell_cut.cache_clear()
     with caplog.at_level(logging.INFO, "tsrun"):
         for _ in range(2):
-            covariates.tell_cut(3000, 1024, 1, 96)
+            covariates.tell_cut(3000, 1024, 96)
     assert [record.message for record in caplog.records] == [
-        "the closed forms look back 1 of 96 steps in 1024 of 3000 other channels, those that agree most with the "
-        "changes of a target"
+        "the closed forms see only the latest of the 96 steps in 1024 of 3000 other channels, those that agree most "
+        "with the changes of a target"
     ]

@@ -315,6 +315,20 @@ def test_truths_are_written_as_the_file_has_them_so_that_coverage_can_be_counted
     assert inside.mean() == pytest.approx(content["interval"]["coverage"])
 
 
+def test_one_series_of_many_is_not_far_from_training(tmp_path):
+    """A place with a thousandth of the others' spread is none of other units, if training has seen it."""
+    frame = pd.read_csv(lay_hours(tmp_path, hours=200))
+    places = {"huge": frame.assign(a=1000 * frame["a"], b=1000 * frame["b"]), "small": frame}
+    pd.concat([f.assign(place=name) for name, f in places.items()]).to_csv(tmp_path / "two.csv", index=False)
+    folder = good(tmp_path, QUICK, "--csv two.csv --id-col place")
+    line = f"--mode infer --ckpt {folder.relative_to(tmp_path)} --reference off --no-plots"
+    for name, shift, far in (("small", 0, False), ("other", 7, True)):
+        hours = frame.iloc[shift : shift + 150] if shift else frame.iloc[:150]
+        hours.assign(place=name).to_csv(tmp_path / f"{name}.csv", index=False)
+        done = go(tmp_path, line, f"--csv {name}.csv --tag {name}")
+        assert done.code == 0 and ("are the units the same?" in done.err) == far
+
+
 @pytest.mark.slow
 def test_what_is_known_ahead_is_used_and_asked_for(tmp_path):
     """The target follows a switch that is known beforehand; only a model that sees it can tell."""
@@ -356,8 +370,8 @@ def test_training_says_what_it_does_not_forecast_past_the_end_and_why(tmp_path):
     done = go(tmp_path, QUICK, "--csv two.csv --id-col place --columns a --nan drop")
     assert {line["row"] for line in rows(done.directory / "forecast.csv")} == {"x"}
     assert (
-        "not predicted past their end: y (200 steps); of the last 24 steps of y, a is missing at 2016-07-08 22:00"
-        in done.err
+        "not predicted past their end: y (200 steps); of the last 24 steps of y, a is missing at 2016-07-08 22:00:00; "
+        "--nan ffill repeats the value before" in done.err
     )
     assert strict(done.directory / "manifest.json")["data"]["left_out"]["not predicted past their end"]["rows"] == 1
 

@@ -55,6 +55,8 @@ def test_a_renamed_column_is_proposed_by_a_flag_that_works(trained):
 def test_a_missing_column_and_steps_or_lengths_that_do_not_fit(trained):
     done = infer(trained, table().drop(columns="wind"))
     assert done.code == 3 and "--columns load temp learns without" in done.err
+    done = infer(trained, table()[["time"]].assign(depth=1.0))
+    assert done.code == 3 and "reads load, temp, wind, and none of them is here" in done.err
     assert "hint: --resample 1h" in infer(trained, table(freq="30min")).err
     assert len(answers(infer(trained, table(freq="30min"), "--resample 1h"))) == 25
     assert "a coarser step does not tell" in infer(trained, table(freq="2h")).err
