@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -199,9 +200,16 @@ def _timed(
     ids = owners({name: others[name] for name in others if name in known}, stamps, dialect, growing, id_col)
     if dates and not ids and not id_col and one_after_another(stamps, HALF):
         return Dated(names, joined, (), steps)  # lines of one time are told where they are read
-    if ids or id_col or not dates or not (nameless or is_time_word(time[0])) or len(set(stamps)) < len(stamps):
+    timed = nameless or is_time_word(time[0]) or _are_mostly_even(stamps)
+    if ids or id_col or not dates or not timed or len(set(stamps)) < len(stamps):
         return Dated(names, joined, tuple(ids), steps) if ids else None
     return Dated(names, joined, (), steps)  # lines in disorder, each of another time
+
+
+def _are_mostly_even(stamps: Sequence[float]) -> bool:
+    """Whether times in some disorder are those of a log: most lie as far apart as others, which birthdays do not."""
+    steps = [after - before for before, after in itertools.pairwise(sorted(stamps))]
+    return steps.count(statistics.median_low(steps)) > len(steps) / 2
 
 
 def _dates(columns: dict[str, tuple[str, ...]], title: Sequence[str], nameless: bool) -> list[str]:

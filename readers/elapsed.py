@@ -86,7 +86,8 @@ class _Seconds:
             cell, mark, rest = line.partition(self.sep)
             text = cell.decode("utf-8", "replace").strip().strip('"')
             known = mark and (_PARTS.fullmatch(text) or _CLOCK.fullmatch(text))
-            made.append(f"{self.of(text):.12g}".encode() + mark + rest if known else line)
+            # With a sign, so that the seconds of a day are not taken for Excel's days under the name of dates.
+            made.append(f"+{self.of(text):.12g}".encode() + mark + rest if known else line)
         return b"\n".join(made)
 
     def of(self, cell: str) -> float:

@@ -31,7 +31,7 @@ from readers.missing import check_policy, count_gaps, counted, fill, gap_error, 
 from readers.paths import abridge, merge_notes
 from readers.precision import narrowed
 from readers.resample import average
-from readers.rounded import near_even_steps, on_even_steps
+from readers.rounded import near_even_steps, on_even_steps, usual_clock
 from readers.rows import (
     Rows,
     check_order,
@@ -271,23 +271,35 @@ def _on_clock(
         check_lengths(rows)
         return rows, common_clock(rows), notes
     except DataError:
-        if rows.values.dtype == np.float32 and not is_mapped(rows.values) and (line_steps(rows) == 0).any():
+        exact = rows.values.dtype != np.float32 or is_mapped(rows.values)
+        if not exact and (line_steps(rows) == 0).any():
             raise _Rounded from None
-        if not strict and (placed := on_even_steps(rows)):
-            return placed[0], common_clock(placed[0]), [*notes, placed[1]]
-        made = mended(rows, nan)
-        if made is None and (even := one_a_step(rows, days=not strict)):
-            made = mended(even[0], nan)
-            notes = [*notes, even[1]]
-        if made is None and not strict and (near := near_even_steps(rows)):
-            made = mended(near[0], nan)
-            notes = [*notes, near[1]]
-        if made is None and nan != "error" and not strict and (zoned := on_changed_clocks(rows, nan)):
-            return zoned[0], zoned[1], notes + zoned[2]
+        made = _made_regular(rows, nan, strict)
+        clock = usual_clock(rows) if made is None and not strict else None
+        if clock is not None and not exact:
+            raise _Rounded from None
+        if clock is not None:
+            told = f"lines come in uneven steps, and the mean of each {span(clock)} is taken; --time-col line takes all"
+            return _on_clock(rows, [*notes, told], clock, nan, strict, whole)
         if made is None:
             raise
     check_lengths(made[0])
-    return made[0], common_clock(made[0]), notes + made[1]
+    return made[0], made[1], notes + made[2]
+
+
+def _made_regular(rows: Rows, nan: str, strict: bool) -> tuple[Rows, Clock, list[str]] | None:
+    """Rows that are regular but for a few lines, or times that are nearly so, on their clock; None for others."""
+    if not strict and (placed := on_even_steps(rows)):
+        return placed[0], common_clock(placed[0]), [placed[1]]
+    notes: list[str] = []
+    made = mended(rows, nan)
+    if made is None and (even := one_a_step(rows, days=not strict)):
+        made, notes = mended(even[0], nan), [even[1]]
+    if made is None and not strict and (near := near_even_steps(rows)):
+        made, notes = mended(near[0], nan), [*notes, near[1]]
+    if made is None and nan != "error" and not strict and (zoned := on_changed_clocks(rows, nan)):
+        return zoned
+    return made and (made[0], common_clock(made[0]), [*notes, *made[1]])
 
 
 def _read_all(paths: Sequence[Path | str], wanted: Wanted, dialect: Dialect, memory: str) -> list[LongFile]:

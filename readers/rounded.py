@@ -1,6 +1,6 @@
 """Times that were rounded when they were written (64 lines a second in whole milliseconds, or a line a minute of which
 some have the second before), or that a device was a little early or late with, some lines missing. They are those of
-even steps, and are put there."""
+even steps, and are put there. Of those of a device that keeps no time the usual step is found."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ MOST_A_SECOND = 5000  # lines
 COARSEST = 60 * SECOND  # what times are rounded to; longer steps of several lengths are those of a calendar
 WHOLE = (DAY, DAY // 24, DAY // 1440, SECOND)  # units of which a step is rather a multiple than nearly one
 FINEST = 10**6  # ns, of a device's own steps
+FINE = [count * FINEST for count in (1, 2, 4, 5, 10, 20, 25, 40, 50, 100, 200, 250, 500)]
+UNEVEN, MOSTLY, SPARSE = 0.5, 0.9, 2  # of a step, as far as so many are off; and steps for a line of a row, at most
 
 
 def on_even_steps(rows: Rows) -> tuple[Rows, str] | None:
@@ -46,6 +48,27 @@ def on_even_steps(rows: Rows) -> tuple[Rows, str] | None:
             told = f"times are rounded to {Clock(fixed_freq(unit))}: they are those of even steps of {clock}"
             return replace(rows, times=times), told
     return None
+
+
+def usual_clock(rows: Rows) -> Clock | None:
+    """The clock of plain steps that are nearly as long as those of lines which a device sends now sooner, now later;
+    None where that is not so: where lines are events, or the steps of a calendar.
+
+    Parameters
+    ----------
+    rows : N rows, in order.
+    """
+    steps = line_steps(rows)
+    if len(steps) < LEAST or steps.min() <= 0:
+        return None
+    middle = float(np.median(steps))
+    plain = min((*EVEN, *FINE), key=lambda length: abs(length - middle))
+    near, even = np.abs(steps - middle) < UNEVEN * middle, steps % plain == 0
+    spans = [int(rows.times[end - 1] - rows.times[begin]) // plain + 1 for begin, end in rows.spans()]
+    sparse = any(count > SPARSE * (end - begin) for count, (begin, end) in zip(spans, rows.spans(), strict=True))
+    if near.mean() < MOSTLY or even.mean() > MOSTLY or abs(plain - middle) > UNEVEN / 2 * middle or sparse:
+        return None
+    return Clock(fixed_freq(plain), rows.tz)
 
 
 def near_even_steps(rows: Rows) -> tuple[Rows, str] | None:

@@ -199,3 +199,15 @@ def test_a_first_column_of_even_steps_without_a_name_is_a_clock(tmp_path, put, s
     done = go(tmp_path, "--mode train --task regress --csv a.dat --dry-run")
     assert done.code == 0 and "1 row of 60 steps; 4 channels (2, 3, 4, 5)" in done.out + done.err
     assert "'1' taken as the time column" in done.err
+
+
+@pytest.mark.parametrize(("name", "found"), [("createdat", True), ("born", False)])
+def test_a_log_in_no_order_has_its_times_and_a_table_of_birthdays_none(tmp_path, name, found):
+    draw = np.random.default_rng(0)
+    minutes = np.arange("2024-01-01T00:00", "2024-01-01T05:00", dtype="datetime64[m]")
+    births = np.unique(draw.integers(0, 10**7, 300)).astype("datetime64[m]")
+    times = draw.permutation(minutes if found else births)
+    lines = [f"{str(time).replace('T', ' ')},{k}.5" for k, time in enumerate(times)]
+    (tmp_path / "a.csv").write_text("\n".join([f"{name},x", *lines]) + "\n")
+    taken = dated(tmp_path / "a.csv", Dialect())
+    assert (taken is not None and taken.time == name) == found

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from readers.dated import dated
+from readers.dialect import Dialect
 from readers.elapsed import _Seconds
 from readers.long import read_long
 
@@ -75,3 +77,14 @@ def test_a_missing_minute_is_a_missing_step(tmp_path):
 def test_other_columns_stay_as_they_are(tmp_path, head, cells):
     write(tmp_path / "a.csv", cells, head)
     assert "seconds that have passed" not in go(tmp_path, "--csv a.csv").out
+
+
+def test_a_clock_in_a_column_of_dates_is_no_day_of_a_spreadsheet(put):
+    """34,187 s are within the days that a spreadsheet counts."""
+    seconds = [9 * 3600 + 29 * 60 + 47 + 60 * k for k in range(300)]
+    lines = [f"{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d},{k}.5" for k, s in enumerate(seconds)]
+    path = put("\n".join(["date,x", *lines]) + "\n")
+    found = dated(path, Dialect())
+    assert found is not None and found.time == "date"
+    series = read_long([path], time_col="date")
+    assert series.clock is None and series.values.tolist() == [[k + 0.5 for k in range(300)]]

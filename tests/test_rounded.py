@@ -108,3 +108,35 @@ def test_every_other_day_at_changing_times_is_a_step_of_two_days(put):
     series = read_long([put("\n".join(["Date,Distance", *lines]) + "\n")], time_col="Date")
     assert np.unique(np.diff(series.time)).tolist() == [2 * 24 * 3600 * 10**9]
     assert any("min early or late count to the even steps of 48h" in note for note in series.notes)
+
+
+@pytest.mark.parametrize(("usual", "spread"), [(60.1, 15), (5.3, 0.7), (3601, 900), (1.9, 0.3), (0.051, 0.01)])
+def test_lines_of_a_device_that_keeps_no_time_are_averaged_over_its_usual_step(put, usual, spread):
+    draw = np.random.default_rng(0)
+    steps = usual + draw.uniform(-spread, spread, 399)
+    steps[200] += 40 * usual  # it was off
+    seconds = np.append(0, np.cumsum(steps))
+    times = pd.Timestamp("2024-03-01 10:00") + pd.to_timedelta(seconds, "s").round("ms")
+    values = np.arange(400) % 50 / 4
+    path = put("\n".join(["time,x", *(f"{time},{value}" for time, value in zip(times, values, strict=True))]) + "\n")
+    series = read_long([path], time_col="time", nan="drop")
+    step = min((60, 5, 3600, 2, 0.05), key=lambda length: abs(length - usual))
+    wanted = pd.Series(values, times).resample(f"{round(step * 1000)}ms").mean()
+    wanted = wanted[series.time.view("datetime64[ns]")[0] :][: series.values.shape[1]]
+    assert series.clock.step == step * 1e9 and len(wanted) >= 400
+    assert np.array_equal(series.time.view("datetime64[ns]"), wanted.index.to_numpy())
+    np.testing.assert_allclose(series.values[0], wanted, rtol=1e-6)
+    assert "lines come in uneven steps, and the mean of each" in " ".join(series.notes)
+    with pytest.raises(DataError, match="a step of"):
+        read_long([path], time_col="time", nan="drop", strict=True)
+
+
+@pytest.mark.parametrize("kind", ["events", "calendar", "few"])
+def test_lines_of_events_are_no_steps_of_a_device(put, kind):
+    draw = np.random.default_rng(1)
+    steps = {"events": draw.exponential(60, 300), "calendar": draw.choice([28, 31], 60) * 86_400.0, "few": [60, 63] * 6}
+    seconds = np.cumsum(steps[kind])
+    times = pd.Timestamp("2024-03-01 10:00") + pd.to_timedelta(seconds, "s").round("s")
+    path = put("\n".join(["time,x", *(f"{time},1" for time in times.unique())]) + "\n")
+    with pytest.raises(DataError):
+        read_long([path], time_col="time", nan="drop")

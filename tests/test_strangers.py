@@ -228,14 +228,20 @@ def test_thousands_in_quotes_between_commas_below_what_google_analytics_writes(p
     assert "thousands" not in go(tmp_path, "--csv b.csv").out
 
 
-def test_lines_of_one_time_are_averaged_where_nothing_says_whose_they_are(tmp_path):
-    """A line for each kind of weather of an hour."""
+@pytest.mark.parametrize("alike", [False, True])
+def test_lines_of_one_time_are_averaged_where_nothing_says_whose_they_are(tmp_path, alike):
+    """A line for each kind of weather of an hour, which says the same or another number of cars."""
     times = [f"2024-01-{1 + k // 24:02d} {k % 24:02d}:00:00" for k in range(200)]
-    lines = [f"{time},{kind},{k}" for k, time in enumerate(times) for kind in ["rain", "mist"][: 1 + (k % 9 == 4)]]
+    kinds = {"rain": 0, "mist": 0 if alike else 1}
+    lines = [
+        f"{time},{kind},{k + kinds[kind]}"
+        for k, time in enumerate(times)
+        for kind in ["rain", "mist"][: 1 + (k % 9 == 4)]
+    ]
     (tmp_path / "a.csv").write_text("\n".join(["time,weather,cars", *lines]) + "\n")
     answer = go(tmp_path, "--csv a.csv")
-    assert "1 series of 200 steps, 1 column (cars)" in answer.out and "--resample 1h" in answer.out
-    assert "22 lines of the same time as the line before averaged with it" in answer.out
+    assert "1 series of 200 steps, 1 column (cars)" in answer.out and ("--resample 1h" in answer.out) != alike
+    assert ("22 lines of the same time as the line before averaged with it" in answer.out) != alike
 
 
 def test_a_column_is_counted_as_in_the_file_where_lines_are_steps(tmp_path):
