@@ -30,6 +30,8 @@ _CYCLES |= dict.fromkeys(("YS", "YE", "BYS", "BYE"), ())
 _ANCHOR = {"W": "-MON", "QS": "-JAN", "BQS": "-JAN", "YS": "-JAN", "BYS": "-JAN"}
 _ANCHOR |= {"QE": "-DEC", "BQE": "-DEC", "YE": "-DEC", "BYE": "-DEC"}
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_NAMES = {"D": "day", "B": "business day", "W": "week"} | dict.fromkeys(("QS", "QE", "BQS", "BQE"), "quarter")
+_NAMES |= dict.fromkeys(("MS", "ME", "BMS", "BME", "WOM"), "month") | dict.fromkeys(("YS", "YE", "BYS", "BYE"), "year")
 # Units as pandas had them before 2.2, and those of today as it had them then.
 _OLD = {"H": "h", "T": "min", "S": "s", "L": "ms", "U": "us", "N": "ns", "M": "ME", "Q": "QE", "Y": "YE", "A": "YE"}
 _OLD |= {"AS": "YS", "BM": "BME", "BQ": "BQE", "BY": "BYE", "BA": "BYE", "BAS": "BYS"}
@@ -59,9 +61,16 @@ class Clock:
         object.__setattr__(self, "tz", "UTC" if self.tz in ("Z", "+00:00", "-00:00") else self.tz)
 
     def __str__(self) -> str:
-        """The step in words: `15min`, `1 D`, `5min on MON-FRI 09:30-15:55`."""
+        """The step in words: `15min`, `1 day`, `2 weeks`, `1 month`, `5min on MON-FRI 09:30-15:55`."""
         step, _, open_ = self.freq.partition("@")
-        return (step if step[0].isdigit() else f"1 {step}") + f" on {open_}" * bool(open_)
+        count, unit, _ = _split(step)
+        name = _NAMES.get(unit, "")
+        if unit in _FIXED and count * _FIXED[unit] % DAY == 0:
+            name, count = "day", count * _FIXED[unit] // DAY
+        if name == "day" and count % 7 == 0:
+            name, count = "week", count // 7
+        words = f"{count} {name}{'s' * (count > 1)}" if name else step if step[0].isdigit() else f"1 {step}"
+        return words + f" on {open_}" * bool(open_)
 
     @property
     def step(self) -> int:

@@ -25,6 +25,25 @@ def stamps(*texts: str, tz: str = "") -> np.ndarray:
 
 
 @pytest.mark.parametrize(
+    ("freq", "words"),
+    [
+        *(("MS", "1 month"), ("ME", "1 month"), ("3MS", "3 months"), ("QS", "1 quarter"), ("YE", "1 year")),
+        *(
+            ("D", "1 day"),
+            ("24h", "1 day"),
+            ("10D", "10 days"),
+            ("7D", "1 week"),
+            ("W-MON", "1 week"),
+            ("2W", "2 weeks"),
+        ),
+        *(("B", "1 business day"), ("h", "1 h"), ("36h", "36h"), ("15min", "15min"), ("D@MON-SAT", "1 day on MON-SAT")),
+    ],
+)
+def test_a_step_in_words_that_need_no_pandas(freq, words):
+    assert str(Clock(freq)) == words
+
+
+@pytest.mark.parametrize(
     ("expected", "spellings"),
     [
         ("h", "h H 1h 60min 60T 3600s"),
