@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.forecast import viz
+
 from .runs import go, good, numbers, strict
 
 TRAIN = "--mode train --task forecast --time-col date --context-len 24 --horizon 6 --reference off --no-plots"
@@ -313,6 +315,29 @@ def test_truths_are_written_as_the_file_has_them_so_that_coverage_can_be_counted
     assert np.array_equal(saved["truth"], expected) and (saved["low"] == 0).mean() > 0.5
     inside = (saved["truth"] >= saved["low"]) & (saved["truth"] <= saved["high"])
     assert inside.mean() == pytest.approx(content["interval"]["coverage"])
+
+
+def test_pictures_show_windows_whose_truth_is_known_and_no_made_up_past(tmp_path, monkeypatch):
+    """What fills gaps is not drawn as what was measured, and panels are of windows near by that have a truth."""
+    drawn: list[viz.Panel] = []
+    figure = viz.forecast_figure
+    monkeypatch.setattr(viz, "forecast_figure", lambda panels, *rest: (drawn.extend(panels), figure(panels, *rest))[1])
+    frame = pd.read_csv(lay_hours(tmp_path, hours=800))
+    gone = np.zeros(800, bool)
+    gone[650:690] = gone[705:707] = gone[730] = True  # of the last 160, which are the test part
+    frame[~gone].to_csv(tmp_path / "gaps.csv", index=False)
+    words = QUICK.replace("--no-plots", "")
+    done = go(tmp_path, words, "--csv gaps.csv --columns a --resample 1h --nan ffill")
+    assert done.code == 0, done.err
+    start, level = np.datetime64(frame["date"][0], "ns"), frame["a"].to_numpy()
+    assert len(drawn) == 4
+    for panel in drawn:
+        at = ((panel.times - start) // np.timedelta64(1, "h")).astype(int)
+        known = np.where(gone[at], np.nan, level[at])
+        assert panel.context == pytest.approx(known[:24], rel=1e-4, nan_ok=True)
+        assert panel.truth == pytest.approx(known[24:], rel=1e-4, nan_ok=True)
+    assert np.isnan(np.concatenate([panel.context for panel in drawn])).any()
+    assert [int(np.isnan(panel.truth).sum()) for panel in drawn] == [0, 0, 0, 0]
 
 
 def test_one_series_of_many_is_not_far_from_training(tmp_path):

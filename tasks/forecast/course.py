@@ -98,7 +98,7 @@ def _plots(
 
     truth, plots = None if made.truth is None else made.truth[picked], []
     for k, name in enumerate(context.names):
-        known = outputs.unscaled(context.scaled[context.target_channels[k], past], k)
+        known = outputs.measured(k, past)
         true = np.full(point[:, k].size, np.nan)
         if truth is not None:
             true = outputs.unscaled(truth[:, k].ravel(), k)

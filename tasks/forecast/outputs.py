@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tasks.forecast.viz import Panel
 
 SHOWN_WINDOWS = 4
+LOOKED_AT = 20  # windows before and after one, of which it is shown which is known best
 MOST_CHANNELS = 3  # of which the next steps are printed
 
 
@@ -55,6 +56,13 @@ class ForecastOutputs:
             return self.unscaled(value, k)
         mean, std, floor = (np.asarray(part[k]) for part in (self.fitted["mean"], self.fitted["std"], self.floors))
         return reach.in_units(value, mean, std, floor)
+
+    def measured(self, k: int, steps: slice | np.ndarray) -> np.ndarray:
+        """What channel k was at some steps, in its unit: NaN where it is made up, such as in a gap."""
+        context = self.eval_context
+        past = self.unscaled(np.asarray(context.scaled[context.target_channels[k], steps]), k)
+        filled = None if context.targets is None else context.targets.filled
+        return past if filled is None else np.where(filled[k, steps], np.nan, past)
 
     def write(
         self, folder: Path, calibration: Mapping[str, Any], scored: Predictions | None, ahead: Predictions | None
@@ -147,6 +155,8 @@ class ForecastOutputs:
     def panels(self, calibration: Mapping[str, Any], drawn: Predictions) -> list[Panel]:
         """Panels of a few windows, evenly spread, with the channels in turn; of fewer windows, several channels."""
         picks = _chosen(len(drawn.pred), len(self.eval_context.names))
+        if drawn.truth is not None and len(drawn.pred) >= SHOWN_WINDOWS:
+            picks = [(_best_known(drawn.truth, at, k), k) for at, k in picks]
         return [self._panel(calibration, drawn, at, k) for at, k in picks]
 
     def draw_errors(self, path: Path, reports: Mapping[str, Any], title: str) -> None:
@@ -169,10 +179,9 @@ class ForecastOutputs:
         band = self.levels.band(one, calibration, len(context.names), None if size is None else size[at : at + 1])
         low, high = (None, None) if band is None else (self.unscaled(end[0, k], k) for end in band)
         row_id = f"{series.rows[row]}: " if series.n_rows > 1 else ""
-        seen = context.scaled[context.target_channels[k], start : start + drawn.index.length]
         return Panel(
             channel=row_id + context.names[k],
-            context=self.unscaled(seen, k),
+            context=self.measured(k, slice(start, start + drawn.index.length)),
             prediction=self.unscaled(self.levels.point(one, len(context.names))[0, k], k),
             truth=None if drawn.truth is None else self.unscaled(drawn.truth[at, k], k),
             low=low,
@@ -202,6 +211,14 @@ def _chosen(windows: int, outputs: int) -> list[tuple[int, int]]:
         return [pairs[pick] for pick in picks]
     spread = np.linspace(0, windows - 1, 2 * SHOWN_WINDOWS + 1).astype(int)[1::2]
     return [(int(at), round(i * (outputs - 1) / (SHOWN_WINDOWS - 1))) for i, at in enumerate(spread)]
+
+
+def _best_known(truth: Any, at: int, k: int) -> int:
+    """Of the windows around `at`, that of which most of the truth of channel k is known; the nearest of these."""
+    reach = len(truth) // (2 * SHOWN_WINDOWS) - 1  # less than to where another panel looks
+    near = np.unique(np.clip(np.linspace(at - reach, at + reach, 2 * LOOKED_AT + 1).astype(int), 0, len(truth) - 1))
+    near = near[np.argsort(np.abs(near - at), kind="stable")]
+    return int(near[np.argmin([np.isnan(truth[window, k]).sum() for window in near])]) if reach > 0 else at
 
 
 def _window_times(series: Series, row: int, start: int, length: int, horizon: int) -> np.ndarray | None:
