@@ -40,7 +40,7 @@ _KEYS = (
 _TIMES = (
     " date dates datetime time times timestamp stamp timer ts ds t day days month year years week hour hours minute "
     "second seconds period cycle cycles step steps timestep tick frame iteration epoch datum zeit zeitstempel uhrzeit "
-    "yyyymmdd yyyymm yyyy jahr fecha anno jaar annee "
+    "yyyymmdd yyyyddd yyyydoy yyyyjjj yyyymm yyyy jahr fecha anno jaar annee "
 )
 _OTHER_TIMES = ("année", "año", "rok", "год", "дата", "年", "日期", "時間", "时间", "日付", "날짜")  # not of a to z
 PEOPLE = ("user", "subject", "participant", "person", "patient")  # whose lines are labelled, and no labels

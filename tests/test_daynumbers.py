@@ -77,3 +77,14 @@ def test_uneven_julian_days_are_no_channel(put):
 def test_other_numbers_keep_their_scale():
     assert not scale_of("JD", ["1", "2", "3"]) and not scale_of("price", ["2458484.5"] * 3)
     assert scale_of("MJD", ["58484", "58485"]) == "modified Julian days"
+
+
+def test_a_column_named_by_how_its_days_are_written_holds_times(tmp_path):
+    days = np.arange("2006-12-20", "2007-03-01", dtype="datetime64[D]")
+    years = days.astype("datetime64[Y]")
+    numbers = (years.astype(int) + 1970) * 1000 + (days - years).astype(int) + 1
+    lines = [f" {number}, {k}.5" for k, number in enumerate(numbers)]
+    (tmp_path / "a.csv").write_text("\n".join(["ice of the north", "yyyyddd, north", *lines]) + "\n")
+    assert dated(tmp_path / "a.csv", Dialect()).time == "yyyyddd"
+    series = read_long([tmp_path / "a.csv"], time_col="yyyyddd")
+    assert np.array_equal(series.time.view("datetime64[ns]"), days.astype("datetime64[ns]"))
