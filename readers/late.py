@@ -5,6 +5,7 @@ that hardly overlap with them, with which nothing could be learned, or scored.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -29,10 +30,7 @@ def without_partial(series: Series, named: set[str]) -> Series:
     """
     if series.values.shape[1] < SHORTEST or is_mapped(series.values):
         return series
-    edges = np.concatenate([series.offsets[:-1], series.offsets[1:] - 1])
-    unknown = np.isnan(series.values[: series.numeric, edges])
-    unknown |= False if series.filled is None else series.filled[: series.numeric, edges]
-    first, last = np.split(unknown, 2, axis=1)
+    first, last = _unknown(series, series.offsets[:-1]), _unknown(series, series.offsets[1:] - 1)
     doubtful = np.flatnonzero(first.all(axis=1) | last.all(axis=1)).tolist()
     found = {c: _span(series, c) for c in doubtful if series.channels[c] not in named}
     why = {series.channels[c]: span for c, span in found.items() if span}
@@ -40,7 +38,24 @@ def without_partial(series: Series, named: set[str]) -> Series:
         return series
     told = abridge([f"{name} ({span})" for name, span in why.items()])
     note = f"warning: left out, since without a value in the first half of the lines, or the last tenth: {told}"
-    return series.without(why, f"{note}; --columns reads them too")
+    return series.without(why, f"{note}; --columns or --target keeps them{_from_others(series, list(why))}")
+
+
+def _unknown(series: Series, steps: np.ndarray) -> np.ndarray:
+    """Mask [C, n] of the channels of numbers that were not measured at some steps [n]."""
+    unknown: np.ndarray = np.isnan(series.values[: series.numeric, steps])
+    return unknown if series.filled is None else unknown | series.filled[: series.numeric, steps]
+
+
+def _from_others(series: Series, lost: Sequence[str]) -> str:
+    """How the one column that is lost is forecast where the others go on without it; "" where that is not so."""
+    names = series.channels[: series.numeric]
+    last = _unknown(series, series.offsets[1:] - 1)
+    others = [name for name in names if name not in lost]
+    ends = [name for name, unknown in zip(names, last, strict=True) if unknown.all()]
+    if len(lost) != 1 or ends != [*lost] or last.sum() > series.n_rows or not 0 < len(others) <= MOST_LISTED:
+        return ""
+    return f"; --target {shlex.quote(lost[0])} --known-future {shlex.join(others)} forecasts it from the others"
 
 
 def _span(series: Series, channel: int) -> str:
@@ -79,7 +94,8 @@ def late(series: Series) -> list[str]:
     told = abridge([f"{names[c]} {count:,}" for c, count in lost.items()])
     some = f"--columns {shlex.join(kept)}" if len(kept) <= MOST_LISTED else "--columns with the others alone"
     what = f"of {values.shape[1]:,} steps, so many lie before a column's first value or after its last"
-    return [f"warning: {what}: {told}; windows there are left out, and {some} keeps them"]
+    more = _from_others(series, [names[c] for c in lost])
+    return [f"warning: {what}: {told}; windows there are left out, and {some} keeps them{more}"]
 
 
 def lost_steps(values: np.ndarray, offsets: np.ndarray) -> dict[int, int]:

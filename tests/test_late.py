@@ -56,9 +56,21 @@ def test_a_column_without_a_value_in_the_first_half_or_the_last_tenth_is_left_ou
     word, at = ("until", end - 1) if end < 100 else ("from", begin)
     day = f"2024-01-{1 + at // 24:02d} {at % 24:02d}:00:00"
     note = "warning: left out, since without a value in the first half of the lines, or the last tenth: "
-    told = f"{note}new meter ({word} {day}); --columns reads them too"
+    told = f"{note}new meter ({word} {day}); --columns or --target keeps them"
+    if end < 100:
+        told += "; --target 'new meter' --known-future load wind forecasts it from the others"
     assert found.notes == (series.notes if kept == 3 else (*series.notes, told))
     assert without_partial(series, {"new meter"}) is series
+
+
+def test_what_is_to_be_forecast_from_others_that_go_on_is_told_with_the_flags(tmp_path):
+    (tmp_path / "a.csv").write_text(lines(0, end=85))
+    run = "--task forecast --csv a.csv --horizon 15 --context-len 4 --backbone ridge --dry-run"
+    flags = "--target 'new meter' --known-future load wind"
+    for first in (go(tmp_path, run), go(tmp_path, f"{run} --target 'new meter'")):
+        assert f"; {flags} forecasts it from the others" in first.err
+    then = go(tmp_path, f"{run} {flags}")
+    assert then.code == 0 and "read: 1 row of 85 steps" in then.err and "forecasts it" not in then.err
 
 
 def test_of_several_series_a_column_ends_where_it_ends_in_each(put):
