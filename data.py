@@ -306,7 +306,7 @@ def on_clock(series: Series, clock: Clock | None) -> Series:
     clock = replace(clock, tz=series.clock.tz)
     for begin, end in itertools.pairwise(series.offsets.tolist()):
         times = series.time[begin:end]
-        if not np.array_equal(clock.extend(int(times[0]), end - begin - 1), times[1:]):
+        if not np.array_equal(clock.reach(int(times[0]), end - begin - 1), times[1:]):
             return series
     return replace(series, clock=clock)
 

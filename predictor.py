@@ -68,9 +68,12 @@ class Inference:
         self.split = self.config.eval_split or "all"
         self.index = self.index_of(self.split)
         if not len(self.index) and not len(run_data.ahead):
-            if run_data.targets is None and not run_data.per_row and not task.target_in_context:
+            continued = run_data.target_channels and not run_data.series.known  # the end of a context is enough
+            if continued or (run_data.targets is None and not run_data.per_row and not task.target_in_context):
                 what = f"no row ends with a whole context: {self.config.context_len} steps without a missing value"
-                raise DataError(what, where="--csv")
+                longest = int(run_data.series.lengths.max(initial=0))
+                short = f"; the longest has {longest}" * (longest < (self.config.context_len or 0))
+                raise DataError(what + short, where="--csv")
             dataset.check_windows(run_data, task)
 
     def _make_split(self) -> Split | None:

@@ -297,7 +297,9 @@ def check_series(
     then, now = model.freq, None if series.clock is None else series.clock.freq
     timeless = now is None and model.model.forecast is None and _is_wide(config)  # labels ask for no dates of columns
     if then != now and not timeless:
-        had, have = (f"steps of {freq}" if freq else "steps without times" for freq in (then, now))
+        had, have = (f"steps of {Clock(freq)}" if freq else "steps without times" for freq in (then, now))
+        if had == have:  # months by their first and by their last day
+            had, have = f"{had} ({then})", f"{have} ({now})"
         hint = "--time-col names the column of times" if then and not now else steps_hint(then, now)
         if then and not now and not model.setting("time_col", "") and _is_wide(config):
             hint = "name the columns by their dates, as those of training are"

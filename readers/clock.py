@@ -394,9 +394,13 @@ def steps_hint(wanted: str | None, found: str | None) -> str:
     ----------
     wanted, found : the frequencies; None or "" for steps without times.
     """
-    if not wanted or not found or Clock(wanted).calendar or Clock(found).calendar:
+    if not wanted or not found:
         return "--resample changes the steps"
-    step = wanted if wanted[0].isdigit() else f"1{wanted}"
+    step = wanted if wanted[0].isdigit() or Clock(wanted).calendar else f"1{wanted}"
     if Clock(wanted).step < Clock(found).step:
-        return f"data in steps of {step}, or a model trained on these: a coarser step does not tell what lies between"
+        what = Clock(wanted) if Clock(wanted).calendar else step
+        return f"data in steps of {what}, or a model trained on these: a coarser step does not tell what lies between"
+    if Clock(wanted).hours or wanted.rpartition("-")[2].isdigit() or _split(wanted)[1] in _BEGINNING:
+        # --resample takes neither hours of a week, nor days of a month, nor steps with the name of their end
+        return f"data in steps of {Clock(wanted)}, or a model trained on these"
     return f"--resample {step}"

@@ -10,7 +10,7 @@ import pytest
 from pandas.tseries import frequencies, offsets
 
 from errors import DataError
-from readers.clock import Clock, canonical, infer_clock, offset_text
+from readers.clock import Clock, canonical, infer_clock, offset_text, steps_hint
 from readers.long import read_long
 from settings.zones import fixed_offset
 
@@ -41,6 +41,24 @@ def stamps(*texts: str, tz: str = "") -> np.ndarray:
 )
 def test_a_step_in_words_that_need_no_pandas(freq, words):
     assert str(Clock(freq)) == words
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "hint"),
+    [
+        *(("D", "h", "--resample D"), ("MS", "D", "--resample MS"), ("QS-JAN", "ME", "--resample QS-JAN")),
+        *(("h", "15min", "--resample 1h"), ("7D", "D", "--resample 7D"), ("B", "h", "--resample B")),
+        (
+            "D",
+            "W-MON",
+            "data in steps of 1 day, or a model trained on these: a coarser step does not tell what lies between",
+        ),
+        ("ME", "D", "data in steps of 1 month, or a model trained on these"),  # --resample names no step by its end
+        ("MS-15", "D", "data in steps of 1 month, or a model trained on these"),
+    ],
+)
+def test_what_to_do_about_other_steps_is_a_flag_that_is_taken(wanted, found, hint):
+    assert steps_hint(wanted, found) == hint
 
 
 @pytest.mark.parametrize(

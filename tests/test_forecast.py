@@ -253,7 +253,7 @@ def test_steps_of_another_length_are_refused(tmp_path):
     times = pd.date_range("2020-01-01", periods=60, freq="15min").map(str)
     pd.DataFrame({"date": times, "a": 1.0, "b": np.arange(60)}).to_csv(tmp_path / "fine.csv", index=False)
     done = go(tmp_path, "--mode infer --csv fine.csv --ckpt", run.relative_to(tmp_path))
-    assert done.code == 4 and "was trained on steps of h, these data have steps of 15min" in done.err
+    assert done.code == 4 and "was trained on steps of 1 h, these data have steps of 15min" in done.err
 
 
 def test_a_context_and_no_more_is_enough_to_forecast(tmp_path):
@@ -338,6 +338,27 @@ def test_pictures_show_windows_whose_truth_is_known_and_no_made_up_past(tmp_path
         assert panel.truth == pytest.approx(known[24:], rel=1e-4, nan_ok=True)
     assert np.isnan(np.concatenate([panel.context for panel in drawn])).any()
     assert [int(np.isnan(panel.truth).sum()) for panel in drawn] == [0, 0, 0, 0]
+
+
+def test_finer_steps_and_short_files_are_refused_with_what_they_lack(tmp_path):
+    """4,900 hours are no 4,900 months (past the year 2262); a forecast needs a look-back, no horizon in the file."""
+    days = pd.date_range("2000-01-01", periods=120, freq="MS")
+    pd.DataFrame({"date": days.map(str), "a": np.arange(120) % 7}).to_csv(tmp_path / "m.csv", index=False)
+    words = TRAIN.replace("--context-len 24", "--context-len 12")
+    folder = good(tmp_path, words, "--csv m.csv --backbone ridge")
+    line = f"--mode infer --ckpt {folder.relative_to(tmp_path)} --reference off --no-plots"
+    lay_hours(tmp_path, hours=4900)
+    done = go(tmp_path, line, "--csv load.csv")
+    assert done.code == 4 and "steps of 1 month, these data have steps of 1 h" in done.err
+    assert "hint: --resample MS" in done.err
+    frame = pd.read_csv(tmp_path / "m.csv")
+    frame.tail(11).to_csv(tmp_path / "short.csv", index=False)
+    done = go(tmp_path, line, "--csv short.csv")
+    assert (
+        done.code == 3 and "ends with a whole context: 12 steps without a missing value; the longest has 11" in done.err
+    )
+    frame.tail(12).to_csv(tmp_path / "enough.csv", index=False)
+    assert len(infer(tmp_path, folder, "--csv enough.csv")) == 6
 
 
 def test_one_series_of_many_is_not_far_from_training(tmp_path):

@@ -181,9 +181,10 @@ def test_columns_without_dates_are_refused_by_a_checkpoint_that_forecasts_dated_
 @pytest.mark.parametrize(
     ("then", "now", "text"),
     [
-        ("h", None, "was trained on steps of h, these data have steps without times"),
-        (None, "h", "was trained on steps without times, these data have steps of h"),
-        ("h", "D", "was trained on steps of h, these data have steps of D"),
+        ("h", None, "was trained on steps of 1 h, these data have steps without times"),
+        (None, "h", "was trained on steps without times, these data have steps of 1 h"),
+        ("h", "D", "was trained on steps of 1 h, these data have steps of 1 day"),
+        ("ME", "MS", r"was trained on steps of 1 month \(ME\), these data have steps of 1 month \(MS\)"),
     ],
 )
 def test_steps_of_another_length_are_refused(then, now, text):
