@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,18 @@ def table(content: Mapping[str, Any], directory: Path, opens: Sequence[str]) -> 
     monitor, shown = content["monitor"]["name"], content.get("shown") or {name: name for name in content["headline"]}
     rows: list[tuple[str, Mapping[str, Any]]] = [(content["backbone"], content)]
     scored = [(name, r) for name, r in content["references"].items() if r.get(monitor) is not None]
-    rows += sorted(scored, key=lambda row: row[1][monitor], reverse=content["monitor"]["direction"] == "max")
+    scored.sort(key=lambda row: row[1][monitor], reverse=content["monitor"]["direction"] == "max")
+    rows += [(_beside(name, row, content, shown.values()), row) for name, row in scored]
+    rows = [(label, row) for label, row in rows if label]
     lines = [_caption(content)]
     if "unscored" not in content:
-        wide = {title: max(12, len(title) + 2) for title in shown}
-        lines.append(" " * 20 + "".join(f"{title:>{width}}" for title, width in wide.items()))
+        wide, room = (
+            {title: max(12, len(title) + 2) for title in shown},
+            max(20, *(len(label) + 2 for label, _ in rows)),
+        )
+        lines.append(" " * room + "".join(f"{title:>{width}}" for title, width in wide.items()))
         lines += [
-            f"{label:<20}" + "".join(f"{_cell(row, shown[title]):>{width}}" for title, width in wide.items())
+            f"{label:<{room}}" + "".join(f"{_cell(row, shown[title]):>{width}}" for title, width in wide.items())
             for label, row in rows
         ]
     parts = (part for part in content.values() if isinstance(part, dict))
@@ -38,6 +43,13 @@ def table(content: Mapping[str, Any], directory: Path, opens: Sequence[str]) -> 
     files = [name for name in opens if (directory / name).is_file()]
     lines += [f"to look at, in the folder below: {', '.join(files)}"] * bool(files)
     return "\n".join([*lines, str(directory)])
+
+
+def _beside(name: str, row: Mapping[str, Any], model: Mapping[str, Any], paths: Iterable[str]) -> str:
+    """What a reference is called beside the model; "" for the model itself once more."""
+    if name != model["backbone"]:
+        return name
+    return "" if all(_cell(row, path) == _cell(model, path) for path in paths) else f"{name} (reference)"
 
 
 def _cell(row: Mapping[str, Any], path: str) -> str:

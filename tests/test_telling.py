@@ -115,6 +115,20 @@ def test_the_table_leaves_empty_what_a_reference_lacks(tmp_path):
     assert naive.split() == ["naive", "2"] and files.endswith(": a.csv") and folder == str(tmp_path)
 
 
+def test_a_reference_of_the_models_name_is_told_apart_or_left_out(tmp_path):
+    content = {
+        "monitor": {"name": "mse", "direction": "min"}, "headline": {"mse": 1.0}, "mse": 1.0, "backbone": "theta",
+        "split": "test", "n": 3, "selection": "val", "parameters": 1, "seconds": 0.0,
+        "references": {"theta": {"mse": 1.00001}, "ets": {"mse": 2.0}},
+    }  # fmt: skip
+    _, _, *rows, _ = table(content, tmp_path, ()).splitlines()
+    assert [row.split() for row in rows] == [["theta", "1"], ["ets", "2"]]  # to four digits it is the model again
+    content["references"]["theta"]["mse"] = 1.1
+    _, header, *rows, _ = table(content, tmp_path, ()).splitlines()
+    assert [row.split()[:-1] for row in rows] == [["theta"], ["theta", "(reference)"], ["ets"]]
+    assert {len(row) for row in (header, *rows)} == {32}
+
+
 @pytest.mark.parametrize(
     ("name", "unit"),
     [("load [MW]", "MW"), ("wind (m/s)", "m/s"), ("load_kw", "kW"), ("power.kWh", "kWh"), ("OT", ""), ("a_b", ""),
