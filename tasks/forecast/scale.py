@@ -234,8 +234,8 @@ def described(eval_context: EvalContext, scale: np.ndarray, rows: np.ndarray, la
     scored = np.unique(rows)
     without = [eval_context.series.rows[row] for row in scored[~(scale[scored] > 0).any(axis=1)].tolist()]
     return {
-        "scaled_by": "the seasonal-naive error within each series, in training where it has a part there; "
-        "then the mean over series and channels (Hyndman and Koehler 2006)",
+        "scaled_by": "the seasonal-naive error within each series, in training (the steps that its windows see) "
+        "where it has a part there; then the mean over series and channels (Hyndman and Koehler 2006)",
         "lag": lag,
         "series": len(scored),
         "undefined": {"series": len(without), "first": without[:MOST_NAMED]},
