@@ -16,6 +16,7 @@ from readers.tongues import seasons
 from readers.years import are_years
 
 LATE = 25  # one line of so many may go back or come twice: the hour of autumn, a line that was sent again
+MANY = 10  # times as many lines as columns: so many series of so few steps are rather steps of few things
 HOUR = 3600  # seconds
 DAY = 24 * HOUR
 _SECONDS = re.compile(r"\d{9,10}(?:\.\d+)?|\d{5,7}\.\d+")  # since 1970, or days since long ago
@@ -113,7 +114,8 @@ def grows(stamps: Sequence[float]) -> bool:
 
 def are_things(names: Sequence[str], stamps: Sequence[float]) -> bool:
     """Whether columns of one word and numbers (MT_001, MT_002) are things that are measured in each line, rather than
-    the steps of a series in it: lines go on in even steps of less than a day, and the word is none of steps.
+    the steps of a series in it: lines go on in even steps of less than a day, or there are many more of them than
+    columns, and the word is none of steps.
 
     Parameters
     ----------
@@ -123,9 +125,10 @@ def are_things(names: Sequence[str], stamps: Sequence[float]) -> bool:
     steps = [b - a for a, b in itertools.pairwise(stamps)]
     if len(words) != 1 or not steps or len(names) > len(stamps):
         return False
-    usual = statistics.median(steps)
-    even = sum(step == usual for step in steps) * 2 > len(steps)
-    return 0 < usual < DAY and even and not is_step_word(words.pop())
+    usual = statistics.median_low(steps)  # of the first lines, which follow one another, and of some farther apart
+    even = steps.count(usual) * 2 >= len(steps)
+    many = usual < DAY or len(stamps) >= MANY * len(names)
+    return usual > 0 and many and even and not is_step_word(words.pop())
 
 
 def is_step_word(name: str) -> bool:

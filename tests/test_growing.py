@@ -36,13 +36,13 @@ def test_clients_measured_every_quarter_of_an_hour_are_channels(put, tmp_path, f
 @pytest.mark.parametrize(
     ("word", "minutes"), [("t", 15), ("step", 15), ("x", 15), ("MT_", 1440), ("hour_", 60)], ids=str
 )
-def test_steps_and_days_may_be_either(put, word, minutes):
-    found = dated(put(table(word, datetime.timedelta(minutes=minutes), "date")), Dialect(AUTO, AUTO))
+def test_steps_and_some_days_may_be_either(put, word, minutes):
+    found = dated(put(table(word, datetime.timedelta(minutes=minutes), "date", count=50)), Dialect(AUTO, AUTO))
     assert found is not None and found.steps
 
 
 def test_what_is_said_of_a_table_that_may_be_either_is_a_command_for_each(put, tmp_path):
-    put(table("MT_", datetime.timedelta(days=1), "date"), "load.csv")
+    put(table("MT_", datetime.timedelta(days=1), "date", count=50), "load.csv")
     answer = go(tmp_path, "--csv load.csv")
     commands = [line.strip() for line in answer.out.splitlines() if line.startswith("  python")]
     assert [command.split("load.csv ")[1] for command in commands] == ["--time-col date", "--index yes"]
@@ -68,3 +68,10 @@ def test_iso_dates_with_a_clock_of_twelve_hours(put):
     assert found is not None and found.time == "Date and Time"
     series = read_long([path], time_col=found.time, sep=AUTO, decimal=AUTO)
     assert series.clock.show(series.time[[0, -1]]) == ["2024-03-05 11:00:00", "2024-03-06 10:13:00"]
+
+
+@pytest.mark.parametrize(("names", "things"), [(3, True), (10, True), (12, False), (96, False)])
+def test_columns_that_count_are_things_where_lines_are_many_more(names, things):
+    """A hundred days and some that are farther apart, as the first lines of a table and those from all over it are."""
+    stamps = [86_400.0 * day for day in [*range(100), *range(100, 600, 10)]]
+    assert are_things([f"item_{k}" for k in range(names)], stamps[:119]) == things

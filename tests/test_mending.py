@@ -184,3 +184,16 @@ def test_many_pauses_or_endless_ones_are_refused(tmp_path):
         (tmp_path / "log.csv").write_text("\n".join(["time,v", *lines]) + "\n")
         with pytest.raises(DataError, match="where the usual step is 1min"):
             read_long([tmp_path / "log.csv"], time_col="time", nan="auto")
+
+
+@pytest.mark.parametrize(
+    ("hours", "zone"), [(["2002-10-27 02:00"], "Australia"), (["2002-10-06 03:00", "2002-10-27 02:00"], "")]
+)
+def test_a_zone_that_explains_half_of_the_missing_hours_is_not_taken(tmp_path, hours, zone):
+    """As of hours by their end elsewhere, of which one of the two that are missing is by chance so in Sydney too."""
+    times = pd.date_range("2002-09-01", "2002-12-01", freq="h").astype(str)
+    kept = [time for time in times if time[:16] not in hours]
+    frame = pd.DataFrame({"date": kept, "y": np.arange(len(kept)) % 24})
+    series = read_long(written(tmp_path, frame), time_col="date", nan="auto")
+    assert series.clock.tz.partition("/")[0] == zone
+    assert len(series.values[0]) == len(times) - (zone != "")
