@@ -50,7 +50,6 @@ def test_each_writing_gives_the_same_numbers(put, sep, decimal, encoding):
         ("1,5;2,5\n3,5;4,5\n", (";", ",", "")),
         ("1 2 3\n4 5 6\n", (" ", ".", "")),
         ("a;b,1\nc;d,2\n", (",", ".", "")),  # both could be: the usual one
-        ("", (",", ".", "")),
         ("hello\n", (",", ".", "")),
     ],
 )

@@ -194,7 +194,7 @@ def test_the_source_says_what_was_asked_and_of_whom(ask, postgres, tmp_path):
     ],
 )
 def test_times_out_of_order_are_named_by_row(times, parts, refused, admin):
-    frame = pd.DataFrame({"t": [time and f"2024-01-01 {time}" for time in times], "x": 1.0})
+    frame = pd.DataFrame({"t": [time and f"2024-01-01 {time}" for time in times], "x": np.arange(len(times)) / 2})
     fill(admin, "odd", frame, {"t": "timestamp"})
     refused("SELECT t, x FROM odd", *parts, words=("--nan", "error"))
 

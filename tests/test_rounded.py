@@ -107,7 +107,7 @@ def test_every_other_day_at_changing_times_is_a_step_of_two_days(put):
     lines = [f"{time},{k % 7}.5" for k, time in enumerate(times)]
     series = read_long([put("\n".join(["Date,Distance", *lines]) + "\n")], time_col="Date")
     assert np.unique(np.diff(series.time)).tolist() == [2 * 24 * 3600 * 10**9]
-    assert any("min early or late count to the even steps of 48h" in note for note in series.notes)
+    assert any("min early or late count to the even steps of 2 days" in note for note in series.notes)
 
 
 @pytest.mark.parametrize(("usual", "spread"), [(60.1, 15), (5.3, 0.7), (3601, 900), (1.9, 0.3), (0.051, 0.01)])

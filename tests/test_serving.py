@@ -112,7 +112,11 @@ def test_several_series_come_from_a_batch_of_arrays(dated):
         (pd.DataFrame({"a": [1.0] * 50}, pd.date_range("2024", periods=50, freq="h")), {}, "b"),
         (pd.DataFrame({"a": [1.0] * 50, "b": 1.0}, pd.date_range("2024", periods=50, freq="D")), {}, "step"),
         (pd.DataFrame({"a": [1.0] * 50, "b": 1.0}), {}, "has no times"),
-        (pd.DataFrame({"a": [1.0] * 5, "b": 1.0}, pd.date_range("2024", periods=5, freq="h")), {}, "rows have 5 steps"),
+        (
+            pd.DataFrame({"a": [1.0] * 5, "b": 1.0}, pd.date_range("2024", periods=5, freq="h")),
+            {},
+            "24 steps without a missing value; the longest has 5",
+        ),
         (np.zeros((2, 100)), {"start": "2024-01-01", "nonsense": 3}, "nonsense"),
         (np.zeros((2, 100)), {"start": "2024-01-01", "nan": {}}, "no value of a flag"),
     ],
