@@ -48,7 +48,7 @@ from readers.side_by_side import check_turned
 from readers.sidecars import attach
 from readers.sieve import Sieve
 from readers.stamps import check_zone
-from readers.stray import without_stray
+from readers.stray import without_closed, without_stray
 from readers.typical import as_one_year
 from readers.zoned import set_zone
 from settings.shards import Part, Shard
@@ -297,6 +297,8 @@ def _made_regular(rows: Rows, nan: str, strict: bool) -> tuple[Rows, Clock, list
         made, notes = mended(even[0], nan), [even[1]]
     if made is None and not strict and (near := near_even_steps(rows)):
         made, notes = mended(near[0], nan), [*notes, near[1]]
+    if made is None and not strict and (closed := without_closed(rows)):
+        made, notes = mended(closed[0], nan), [*notes, closed[1]]
     if made is None and nan != "error" and not strict and (zoned := on_changed_clocks(rows, nan)):
         return zoned
     return made and (made[0], common_clock(made[0]), [*notes, *made[1]])

@@ -1,4 +1,6 @@
-"""Lines years away from all others, as a logger writes them before its clock is set, or with a slip: 1970, 2203."""
+"""Lines years away from all others, as a logger writes them before its clock is set, or with a slip: 1970, 2203; and
+those outside of the hours of a week at which all others come, as of a market that opened early once.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from errors import many
-from readers.clock import DAY
+from readers.clock import DAY, Clock, weekly
+from readers.hours import MONDAY, WEEK, slots
 from readers.rows import Rows
 
 LEAST, MOST = 50, 0.02  # lines of a row, and how many of them may be such
@@ -28,13 +31,42 @@ def without_stray(rows: Rows) -> tuple[Rows, list[str]]:
             out[begin:end] = _stray(times)
     if not out.any() or rows.records is None:
         return rows, []
-    kept, at = ~out, int(np.argmax(out))
+    return _without(rows, out), [f"warning: {_told(rows, out, 'years away from all others')}"]
+
+
+def without_closed(rows: Rows) -> tuple[Rows, str] | None:
+    """The rows without few lines outside of the usual hours of a week, and what to tell; None where there are none.
+
+    Parameters
+    ----------
+    rows : N rows, in order.
+    """
+    begin, end = max(rows.spans(), key=lambda span: span[1] - span[0])
+    wall = Clock("D", rows.tz).wall(rows.times)
+    clock = weekly(wall[begin:end], rows.tz) if end - begin >= LEAST else None
+    if clock is None or rows.records is None:
+        return None
+    usual = clock.freq.partition("@")[2]
+    out = ~np.isin((wall - MONDAY) % WEEK, slots(usual, clock.step))
+    if not 0 < out.sum() <= MOST * len(out):
+        return None
+    return _without(rows, out), f"warning: {_told(rows, out, f'outside of the usual hours ({usual})')}"
+
+
+def _without(rows: Rows, out: np.ndarray) -> Rows:
+    """The rows without some lines, by a mask [total]."""
+    assert rows.records is not None
+    kept = ~out
     offsets = np.concatenate([[0], np.cumsum(kept)])[rows.offsets]
-    less = replace(
+    return replace(
         rows, values=rows.values[:, kept], times=rows.times[kept], offsets=offsets, records=rows.records[kept]
     )
-    told = f"{many(int(out.sum()), 'line')} years away from all others left out: {rows.locate(at)} ({rows.show(at)})"
-    return less, [f"warning: {told}{', ...' * (int(out.sum()) > 1)}"]
+
+
+def _told(rows: Rows, out: np.ndarray, where: str) -> str:
+    """What to say of lines that are left out, by a mask [total]."""
+    at, count = int(np.argmax(out)), int(out.sum())
+    return f"{many(count, 'line')} {where} left out: {rows.locate(at)} ({rows.show(at)}){', ...' * (count > 1)}"
 
 
 def _stray(times: np.ndarray) -> np.ndarray:

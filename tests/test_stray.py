@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from errors import DataError
@@ -53,3 +54,25 @@ def test_a_pause_of_years_in_long_records_stays(put):
     text = "\n".join(["time,x", *(f"{day},{k}" for k, day in enumerate(days)), "2021-01-01,5"])
     with pytest.raises(DataError, match="a step of"):
         read_long([put(text)], time_col="time")
+
+
+@pytest.mark.parametrize(("early", "fits"), [(5, True), (90, False)])
+def test_few_lines_outside_of_the_hours_of_a_market_are_left_out(put, early, fits):
+    days = pd.bdate_range("2023-01-02", periods=200)
+    usual = [day + pd.Timedelta(minutes=570 + 15 * k) for day in days for k in range(26)]
+    odd = [day + pd.Timedelta(hours=hour) for day in days[:early] for hour in ((7,) if fits else (7, 8))]
+    times = sorted([*usual, *odd])
+    values = {time: k / 4 for k, time in enumerate(times)}
+    path = put("\n".join(["time,price", *(f"{time},{values[time]}" for time in times)]) + "\n")
+    if not fits:
+        with pytest.raises(DataError, match="a step of"):
+            read_long([path], time_col="time")
+        return
+    series = read_long([path], time_col="time")
+    assert series.clock.freq == "15min@MON-FRI 09:30-15:45"
+    assert np.array_equal(series.time.view("datetime64[ns]"), np.array(usual, "datetime64[ns]"))
+    assert series.values[0].tolist() == [values[time] for time in usual]
+    told = "warning: 5 lines outside of the usual hours (MON-FRI 09:30-15:45) left out"
+    assert any(note.startswith(told) for note in series.notes)
+    with pytest.raises(DataError):
+        read_long([path], time_col="time", strict=True)
