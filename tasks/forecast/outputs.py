@@ -142,9 +142,7 @@ class ForecastOutputs:
                 for name, part in parts.items():
                     floors = np.array(self.floors)[:, None]
                     arrays.add(name, reach.in_units(part, mean, std, floors) if self.floors else part * std + mean)
-                if (
-                    block.truth is not None
-                ):  # as read: standardised, a 0 comes back a millionth below an interval from 0
+                if block.truth is not None:  # as read: standardised, a 0 comes back a little below an interval from 0
                     assert self.eval_context.targets is not None
                     arrays.add("truth", self.eval_context.targets.scored_at(block.index).astype(np.float64))
             rows, at = index.rows(), index.targets()
