@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from readers.daynumbers import scale_of, spelled_out
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import MOST_LINES, rows_of
-from readers.growing import are_things, grows, stamps_of
+from readers.growing import are_things, grows, mostly_even, stamps_of
 from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_id_word, is_time, is_time_word, last_word, rises, steps_named
 from readers.guess import HOURS as PARTS_OF_DAYS
 from readers.lined import LEAST_LINES, are_ids, follow, named_as_channels
@@ -38,7 +37,7 @@ from readers.nameless import (
     times_first,
 )
 from readers.owned import owner_of
-from readers.owners import HALF, divides, one_after_another, owners, takes_turns
+from readers.owners import HALF, divides, hidden_owner, one_after_another, owners, takes_turns
 from readers.parted import (
     DAY_OF_YEAR,
     MIDNIGHT,
@@ -149,7 +148,11 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     time = dates or ([anew] if nameless and anew else _counter(columns))
     if time:
         known = list(columns)[: int(anew) - 1] if nameless and anew else list(columns)
-        return _timed(columns, time, bool(dates), nameless, known, dialect, id_col)
+        found = _timed(columns, time, bool(dates), nameless, known, dialect, id_col)
+        if found is None or not dates or found.ids or id_col:
+            return found
+        count = path.stat().st_size * len(lines) // max(sum(map(len, lines)) + len(lines), 1)
+        return replace(found, ids=tuple(hidden_owner(columns, stamps_of(_times_of(columns, time)), count, dialect)))
     if nameless:
         owner = owner_of_lines(list(columns.values()))
         follows = bool(owner) or follow(rows, dialect)
@@ -200,16 +203,10 @@ def _timed(
     ids = owners({name: others[name] for name in others if name in known}, stamps, dialect, growing, id_col)
     if dates and not ids and not id_col and one_after_another(stamps, HALF):
         return Dated(names, joined, (), steps)  # lines of one time are told where they are read
-    timed = nameless or is_time_word(time[0]) or _are_mostly_even(stamps)
+    timed = nameless or is_time_word(time[0]) or mostly_even(stamps)
     if ids or id_col or not dates or not timed or len(set(stamps)) < len(stamps):
         return Dated(names, joined, tuple(ids), steps) if ids else None
     return Dated(names, joined, (), steps)  # lines in disorder, each of another time
-
-
-def _are_mostly_even(stamps: Sequence[float]) -> bool:
-    """Whether times in some disorder are those of a log: most lie as far apart as others, which birthdays do not."""
-    steps = [after - before for before, after in itertools.pairwise(sorted(stamps))]
-    return steps.count(statistics.median_low(steps)) > len(steps) / 2
 
 
 def _dates(columns: dict[str, tuple[str, ...]], title: Sequence[str], nameless: bool) -> list[str]:

@@ -112,6 +112,12 @@ def grows(stamps: Sequence[float]) -> bool:
     return len(back) <= len(steps) // LATE and all(-step <= max(HOUR, 5 * usual) for step in back)
 
 
+def mostly_even(stamps: Sequence[float]) -> bool:
+    """Whether times in some disorder are those of a log: most lie as far apart as others, which birthdays do not."""
+    steps = [after - before for before, after in itertools.pairwise(sorted(stamps))]
+    return steps.count(statistics.median_low(steps)) > len(steps) / 2
+
+
 def are_things(names: Sequence[str], stamps: Sequence[float]) -> bool:
     """Whether columns of one word and numbers (MT_001, MT_002) are things that are measured in each line, rather than
     the steps of a series in it: lines go on in even steps of less than a day, or there are many more of them than

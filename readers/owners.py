@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -21,6 +22,7 @@ TABLE, FIELD = "table", "_field"  # of InfluxDB, which numbers series that its o
 
 DAY, LEAST_OF_DAY, EXACT = 24 * 3600, 5, 1e-6  # seconds; times of day that a column repeats; what rounding leaves
 LEAST_EVEN = 20  # steps that are no chance
+SEVERAL = 1.5  # times as many lines as steps, from which on a time comes more than once
 LEAST_EACH, TURNS = 4, 0.25  # lines of a thing; changes from one to another thing, a line
 
 Grows = Callable[[Sequence[float]], bool]
@@ -127,6 +129,24 @@ def takes_turns(columns: Mapping[str, Sequence[str]], stamps: Sequence[float], d
         if several and is_id_word(name) and all(map(dialect.is_text, kinds)):
             return [name]
     return []
+
+
+def hidden_owner(
+    columns: Mapping[str, Sequence[str]], stamps: Sequence[float], count: int, dialect: Dialect
+) -> list[str]:
+    """The column of words, called as ids are, that says whose a line is where the first lines are all of one series, as
+    in a panel by date of which one begins years before the others; [] where lines are no more than steps.
+
+    Parameters
+    ----------
+    columns, stamps, dialect : as in `owners`. count : of all lines, about.
+    """
+    usual = statistics.median_low([b - a for a, b in itertools.pairwise(stamps[:MOST_LINES])] or [0.0])
+    if usual <= 0 or count < SEVERAL * ((max(stamps) - min(stamps)) / usual + 1):
+        return []
+    one = [name for name, cells in columns.items() if is_id_word(name) and len({*cells[:MOST_LINES]}) == 1]
+    several = [name for name in one if 1 < len({*columns[name]}) <= len(stamps) / LEAST_EACH]
+    return [name for name in several if all(map(dialect.is_text, columns[name]))][:1]
 
 
 def one_after_another(stamps: Sequence[float], mostly: float = MOSTLY) -> bool:

@@ -161,3 +161,16 @@ def test_kinds_of_days_are_no_series_where_some_days_stand_again_further_down(pu
     assert found is not None and (found.time, found.ids) == ("day", ())
     err = go(tmp_path, f"--mode train --task forecast --csv {path.name} --horizon 7 --dry-run").err
     assert "read: 1 row of 3,000 steps" in err and "40 times come twice, and the mean of its lines is taken" in err
+
+
+@pytest.mark.parametrize(("name", "others", "ids"), [("state", 4, ("state",)), ("state", 0, ()), ("note", 4, ())])
+def test_a_series_that_begins_years_before_the_others_of_its_panel(put, name, others, ids):
+    """Sorted by date: the first two hundred lines are of the country alone."""
+    days = pd.date_range("2001-01-01", periods=900, freq="D").strftime("%Y-%m-%d")
+    rows = [
+        (day, who, k + 0.5)
+        for k, day in enumerate(days)
+        for who in ["all", *(f"part {n}" for n in range(others if k >= 200 else 0))]
+    ]
+    rows = rows if others else [(day, "all" if k < 800 else "west", value) for k, (day, _, value) in enumerate(rows)]
+    assert found(put, f"date,{name},x", rows) == ("date", ids)
