@@ -54,7 +54,8 @@ RULES: list[Rule] = [
 _COLON = re.compile(rf"{YEAR}:(\d\d?)")
 _SHORT = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = re.compile(rf"(\d\d?)(?:[-/ ]({'|'.join(_SHORT)})|-(\d\d))", re.IGNORECASE)
-_EVEN, _STEPS = 0.8, (1, 2, 3, 6)  # of the steps at least have the same length, of so many months
+_FIRST = 60  # steps, by which it is seen: of a long table some lines from all over it follow the first ones
+_EVEN, _STEPS = 0.8, (1, 2, 3, 6)  # of these steps at least have the same length, of so many months
 _LAST_SHORT = 40  # the last year of this century that two digits mean
 
 
@@ -93,8 +94,9 @@ def _behind_short_years(cells: Sequence[str]) -> list[str]:
     steps = [after - before for before, after in pairwise(months.values())]
     if len(months) < len(found) or not steps:
         return []
-    usual = statistics.median_low(steps)
-    even = steps.count(usual) >= _EVEN * len(steps) and all(step * usual > 0 for step in steps)
+    first = steps[:_FIRST]
+    usual = statistics.median_low(first)
+    even = first.count(usual) >= _EVEN * len(first) and all(step * usual > 0 for step in steps)
     years = {cell: (month - 1) // 12 for cell, month in months.items()}
     if not even or abs(usual) not in _STEPS or len({*years.values()}) < 2:
         return []
