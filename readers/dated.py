@@ -17,7 +17,7 @@ from readers.columns import is_hour_word
 from readers.counted import Columns, are_even, clocks, even_counter, is_index
 from readers.daynumbers import scale_of, spelled_out
 from readers.dialect import Dialect
-from readers.files import dialect_of, first_lines
+from readers.files import dialect_of, first_lines, lines_about
 from readers.fitting import MOST_LINES, rows_of
 from readers.growing import are_things, grows, mostly_even, stamps_of
 from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_id_word, is_time, is_time_word, last_word, rises, steps_named
@@ -148,11 +148,11 @@ def dated(path: Path, asked: Dialect, id_col: str = "") -> Dated | None:
     time = dates or ([anew] if nameless and anew else _counter(columns))
     if time:
         known = list(columns)[: int(anew) - 1] if nameless and anew else list(columns)
-        found = _timed(columns, time, bool(dates), nameless, known, dialect, id_col)
+        stamps = stamps_of(_times_of(columns, time))
+        found = _timed(columns, time, stamps, bool(dates), nameless, known, dialect, id_col)
         if found is None or not dates or found.ids or id_col:
             return found
-        count = path.stat().st_size * len(lines) // max(sum(map(len, lines)) + len(lines), 1)
-        return replace(found, ids=tuple(hidden_owner(columns, stamps_of(_times_of(columns, time)), count, dialect)))
+        return replace(found, ids=tuple(hidden_owner(columns, stamps, lines_about(path, lines), dialect)))
     if nameless:
         owner = owner_of_lines(list(columns.values()))
         follows = bool(owner) or follow(rows, dialect)
@@ -176,17 +176,23 @@ def _without_odd(rows: list[list[str]]) -> list[list[str]]:
 
 
 def _timed(
-    columns: Columns, time: list[str], dates: bool, nameless: bool, known: list[str], dialect: Dialect, id_col: str
+    columns: Columns,
+    time: list[str],
+    stamps: list[float],
+    dates: bool,
+    nameless: bool,
+    known: list[str],
+    dialect: Dialect,
+    id_col: str,
 ) -> Dated | None:
     """A table with columns of times; None where they do not grow, nor any column of `known` says whose a line is.
 
-    dates : whether the times are dates, rather than counts.
+    stamps : what grows as the times do. dates : whether the times are dates, rather than counts.
     """
     names = tuple(columns)
     others = {name: column for name, column in columns.items() if name and name not in time}
     if not any(dialect.is_number(cell) or is_in_units(cell) for column in others.values() for cell in column):
         return None
-    stamps = stamps_of(_times_of(columns, time))
     if not stamps:
         return None
     stamps = to_next_day(stamps) if dates else stamps
@@ -246,8 +252,7 @@ def _unnamed(path: Path, rows: Sequence[Sequence[str]], lines: Sequence[str], di
     """A table of numbers without names, and without dates, whose lines are steps; None for another one."""
     if not is_first(rows[0], lines, dialect):
         return None
-    count = path.stat().st_size * len(lines) // max(sum(map(len, lines)) + len(lines), 1)
-    found = lines_of(rows, count, dialect)
+    found = lines_of(rows, lines_about(path, lines), dialect)
     names = tuple(str(number) for number in range(1, len(rows[0]) + 1))
     return None if found is None else Dated(names, found[0] or LINE, (), steps=False, follow=found[1])
 

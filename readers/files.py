@@ -164,6 +164,11 @@ def first_lines(path: Path) -> tuple[list[str], tuple[str, ...]]:
     return lines, table.notes
 
 
+def lines_about(path: Path, lines: Sequence[str]) -> int:
+    """How many lines a file has, about, by how long some of them are."""
+    return path.stat().st_size * len(lines) // max(sum(map(len, lines)) + len(lines), 1)
+
+
 def sha256_of(path: Path) -> str:
     """The checksum of a file, in hexadecimal.
 

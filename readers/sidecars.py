@@ -374,7 +374,7 @@ def _order(
     problems = {
         "missing": missing if few else [],
         "unknown": unknown if few else [],
-        "given twice": [*dict.fromkeys(twice)],
+        "given twice": twice,
     }
     listed = [f"{kind}: {abridge(names)}" for kind, names in problems.items() if names]
     if listed:

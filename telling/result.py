@@ -26,10 +26,8 @@ def table(content: Mapping[str, Any], directory: Path, opens: Sequence[str]) -> 
     rows = [(label, row) for label, row in rows if label]
     lines = [_caption(content)]
     if "unscored" not in content:
-        wide, room = (
-            {title: max(12, len(title) + 2) for title in shown},
-            max(20, *(len(label) + 2 for label, _ in rows)),
-        )
+        wide = {title: max(12, len(title) + 2) for title in shown}
+        room = max(20, *(len(label) + 2 for label, _ in rows))
         lines.append(" " * room + "".join(f"{title:>{width}}" for title, width in wide.items()))
         lines += [
             f"{label:<{room}}" + "".join(f"{_cell(row, shown[title]):>{width}}" for title, width in wide.items())
