@@ -12,7 +12,7 @@ from tasks.forecast import conformal
 
 def conformal_margin(truth, low, high, coverage, alike=1.0):
     score = np.maximum(low - truth, truth - high)
-    return np.stack([conformal.margin_of(score[:, k], coverage, alike) for k in range(score.shape[1])])
+    return np.stack([conformal.margins_of(score[:, k], [coverage], alike)[0] for k in range(score.shape[1])])
 
 
 def test_conformal_margins_cover_what_they_promise():

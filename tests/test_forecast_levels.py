@@ -79,7 +79,7 @@ def test_margins_are_in_proportion_to_the_scale_of_a_series():
     band = Levels((), ()).band(pred, {"margin": margin[0]}, 1, size)
     told = by_series(truth, band, rows, "abcde")
     assert all(0.87 < share < 0.93 for share in told["of"].values()) and list(told["of"]) == ["a", "b", "c"]
-    margin = torch.from_numpy(conformal.margin_of(np.abs(truth)[:, 0], 0.9)[None])
+    margin = torch.from_numpy(conformal.margins_of(np.abs(truth)[:, 0], [0.9]))
     alike = by_series(truth, Levels((), ()).band(pred, {"margin": margin}, 1, None), rows, "abcde")
     assert alike["of"]["a"] == 1 and alike["of"]["c"] < 0.75 and alike["least"] == alike["of"]["c"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BufferedRandom
 from itertools import pairwise
 from pathlib import Path
@@ -18,8 +18,8 @@ MOST_WINDOWS = 20_000  # for that
 SPARSE = 8  # times as many places as windows, from which most are empty
 
 
-def margin_of(score: np.ndarray, coverage: float, alike: float = 1.0) -> np.ndarray:
-    """By how much intervals must widen (or, if negative, may shrink) to reach the coverage, float32 [H].
+def margins_of(score: np.ndarray, coverages: Sequence[float], alike: float = 1.0) -> np.ndarray:
+    """By how much intervals must widen (or, if negative, may shrink) to reach each coverage, float32 [Q, H].
 
     Split-conformal: the ceil((n + 1) coverage)-th smallest of max(low - y, y - high) over n windows, for each step; the
     largest where n is too small for that rank. Where `alike` windows tell as much as one (see `alike`), n / alike takes
@@ -27,11 +27,12 @@ def margin_of(score: np.ndarray, coverage: float, alike: float = 1.0) -> np.ndar
     has the largest margin of its channel.
     """
     n = (~np.isnan(score)).sum(axis=0)
-    rank = np.maximum(np.minimum(np.ceil((n + alike) * coverage).astype(int), n) - 1, 0)
-    score = np.partition(score, np.unique(rank), axis=0)  # NaN comes last
-    margin: np.ndarray = np.take_along_axis(score, rank[None], axis=0)[0].astype(np.float32)
-    margin[n == 0] = np.nanmax(margin, initial=0)
-    return margin
+    wanted = np.ceil((n + alike) * np.asarray(coverages)[:, None]).astype(int)
+    rank = np.maximum(np.minimum(wanted, n) - 1, 0)
+    score = np.partition(score, np.unique(rank), axis=0)  # all ranks at once; NaN comes last
+    margins: np.ndarray = np.take_along_axis(score, rank, axis=0).astype(np.float32)
+    widest = np.nanmax(margins, axis=1, initial=0)
+    return np.where(n == 0, widest[:, None], margins)
 
 
 def some_columns(count: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from tasks.forecast.conformal import Scores, margin_of
+from tasks.forecast.conformal import Scores, margins_of
 from tasks.forecast.growth import reaching
 
 CENTRAL_SHARES = (0.2, 0.4, 0.6, 0.8)  # coverages of intervals whose ends are, with the median, the deciles
@@ -28,10 +28,10 @@ def sided(scores: Scores, alike: float) -> torch.Tensor:
     """Offsets [9, K, H]: the deciles of signed errors, of which `alike` windows tell as much as one."""
     found = []
     for error in scores.channels():
-        low = [-margin_of(-error, 1 - level, alike) for level in LEVELS[:4]]
-        middle = (margin_of(error, 0.5, alike) - margin_of(-error, 0.5, alike)) / 2
-        found.append([*low, middle, *(margin_of(error, level, alike) for level in LEVELS[5:])])
-    return torch.from_numpy(np.array(found, np.float32).swapaxes(0, 1).copy())
+        below = -margins_of(-error, [*(1 - LEVELS[:4]), 0.5], alike)
+        above = margins_of(error, [0.5, *LEVELS[5:]], alike)
+        found.append(np.concatenate([below[:4], (above[:1] + below[4:]) / 2, above[1:]]))
+    return torch.from_numpy(np.stack(found, axis=1))
 
 
 def score(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from tasks.forecast import deciles, lagged
-from tasks.forecast.conformal import Scores, margin_of
+from tasks.forecast.conformal import Scores, margins_of
 from tasks.forecast.growth import USUAL_GROWTH
 from tasks.forecast.levels import Levels, sizes, usual
 from tasks.predictions import Predictions
@@ -83,8 +83,8 @@ def calibrated(
             return torch.from_numpy(by_growth(error, coverages, apart)), apart
         return torch.from_numpy(by_profile(error, coverages, apart, each)), independent
     channels = (np.abs(channel) if scores.signed else channel for channel in scores.channels())
-    found = [[margin_of(channel, coverage, each) for coverage in coverages] for channel in channels]
-    return torch.from_numpy(np.array(found, np.float32).swapaxes(0, 1).copy()), independent
+    found = [margins_of(channel, coverages, each) for channel in channels]
+    return torch.from_numpy(np.stack(found, axis=1)), independent
 
 
 def _scores(val: Predictions, levels: Levels, names: Sequence[str], size: np.ndarray | None) -> Scores:
@@ -165,8 +165,8 @@ def by_profile(error: np.ndarray, coverages: Sequence[float], apart: float, alik
     ratio /= own
     each = alike * error.shape[2] / worth(ratio, apart)
     flat = np.abs(ratio).swapaxes(0, 1).reshape(len(own), -1, 1)
-    found = [[margin_of(line, coverage, each) for line in flat] for coverage in coverages]
-    margins: np.ndarray = (np.array(found) * reach * own).astype(np.float32)
+    found = np.stack([margins_of(line, coverages, each) for line in flat], axis=1)
+    margins: np.ndarray = (found * reach * own).astype(np.float32)
     return margins
 
 
