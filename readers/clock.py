@@ -7,7 +7,6 @@ count in local time, so midnight stays midnight.
 
 from __future__ import annotations
 
-import re
 import warnings
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -16,31 +15,13 @@ from typing import Any, Literal
 import numpy as np
 
 from errors import DataError
-from readers import hours
+from readers import dates, frequencies, hours
+from readers.frequencies import FIXED, fixed_freq, split
 from readers.hours import DAY as DAY
 from settings.zones import fixed_offset
 
-_FIXED = {"h": DAY // 24, "min": DAY // 1440, "s": DAY // 86_400, "ms": 10**6, "us": 10**3, "ns": 1}
-_DAYS = {"D": 1, "B": 1, "W": 7, "MS": 28, "ME": 28, "BMS": 28, "BME": 28, "WOM": 28}  # the shortest a step can be
-_DAYS |= {"QS": 90, "QE": 90, "BQS": 90, "BQE": 90, "YS": 365, "YE": 365, "BYS": 365, "BYE": 365}
-_CYCLES: dict[str, tuple[int, ...]] = {"D": (7, 365), "B": (5, 261), "W": (52,)}  # in steps of one unit
-_CYCLES |= dict.fromkeys(("MS", "ME", "BMS", "BME", "WOM"), (12,)) | dict.fromkeys(("QS", "QE", "BQS", "BQE"), (4,))
-_CYCLES |= dict.fromkeys(("YS", "YE", "BYS", "BYE"), ())
-# Where none is given. Steps have the name of their beginning, also weeks, which pandas names by their end.
-_ANCHOR = {"W": "-MON", "QS": "-JAN", "BQS": "-JAN", "YS": "-JAN", "BYS": "-JAN"}
-_ANCHOR |= {"QE": "-DEC", "BQE": "-DEC", "YE": "-DEC", "BYE": "-DEC"}
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_NAMES = {"D": "day", "B": "business day", "W": "week"} | dict.fromkeys(("QS", "QE", "BQS", "BQE"), "quarter")
-_NAMES |= dict.fromkeys(("MS", "ME", "BMS", "BME", "WOM"), "month") | dict.fromkeys(("YS", "YE", "BYS", "BYE"), "year")
-# Units as pandas had them before 2.2, and those of today as it had them then.
-_OLD = {"H": "h", "T": "min", "S": "s", "L": "ms", "U": "us", "N": "ns", "M": "ME", "Q": "QE", "Y": "YE", "A": "YE"}
-_OLD |= {"AS": "YS", "BM": "BME", "BQ": "BQE", "BY": "BYE", "BA": "BYE", "BAS": "BYS"}
-_BEGINNING = {"ME": "MS", "BME": "MS", "BMS": "MS", "WOM": "MS", "QE": "QS", "BQE": "QS", "BQS": "QS"}
-_BEGINNING |= {"YE": "YS", "BYE": "YS", "BYS": "YS"}
-_OF_OLD = {"ME": "M", "QE": "Q", "YE": "A", "YS": "AS", "BME": "BM", "BQE": "BQ", "BYE": "BA", "BYS": "BAS"}
-_FREQ = re.compile(r"(\d*)\s*([A-Za-z]+)(-[A-Z0-9]+)?")
 _MARKS = (("second", 60), ("minute", 60), ("hour", 24), ("weekday", 7), ("day", 31), ("month", 12))  # name, values
-_MARK_BELOW = (_FIXED["min"], _FIXED["h"], DAY, 7 * DAY, 28 * DAY, float("inf"))  # each is for steps shorter than this
+_MARK_BELOW = (FIXED["min"], FIXED["h"], DAY, 7 * DAY, 28 * DAY, float("inf"))  # each is for steps shorter than this
 
 
 @dataclass(frozen=True)
@@ -48,8 +29,9 @@ class Clock:
     """A step and a zone. Spellings of one step give equal clocks: `60T` becomes `h`.
 
     freq : a pandas frequency such as h, 15min, D, B, W-MON (weeks that begin on Monday), MS, ME; or MS-15, months that
-        begin on the 15th (on the last day of a month that is shorter); or hours of a week (readers/hours.py), such as
-        5min@MON-FRI 09:30-15:55 or D@MON-SAT. ValueError for anything else.
+        begin on the 15th (on the last day of a month that is shorter); or dates (readers/dates.py), such as MS-1-11-21,
+        those days of each month, or 16D-JAN, 16 days counted anew from each first of January; or hours of a week
+        (readers/hours.py), such as 5min@MON-FRI 09:30-15:55 or D@MON-SAT. ValueError for anything else.
     tz : "" for times of an unknown zone, else UTC, a fixed offset such as +01:00, or a name such as Europe/Berlin.
     """
 
@@ -57,31 +39,22 @@ class Clock:
     tz: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "freq", canonical(self.freq))
+        object.__setattr__(self, "freq", frequencies.canonical(self.freq))
         object.__setattr__(self, "tz", "UTC" if self.tz in ("Z", "+00:00", "-00:00") else self.tz)
 
     def __str__(self) -> str:
         """The step in words: `15min`, `1 day`, `2 weeks`, `1 month`, `5min on MON-FRI 09:30-15:55`."""
-        step, _, open_ = self.freq.partition("@")
-        count, unit, _ = _split(step)
-        name = _NAMES.get(unit, "")
-        if unit in _FIXED and count * _FIXED[unit] % DAY == 0:
-            name, count = "day", count * _FIXED[unit] // DAY
-        if name == "day" and count % 7 == 0:
-            name, count = "week", count // 7
-        words = f"{count} {name}{'s' * (count > 1)}" if name else step if step[0].isdigit() else f"1 {step}"
-        return words + f" on {open_}" * bool(open_)
+        return frequencies.words(self.freq)
 
     @property
     def step(self) -> int:
         """Nanoseconds of a step; where steps differ, such as months, of the shortest."""
-        count, unit, _ = _split(self.freq)
-        return count * (_FIXED.get(unit) or _DAYS[unit] * DAY)
+        return frequencies.shortest(self.freq)
 
     @property
     def calendar(self) -> bool:
         """Whether steps are counted in days of local time, not in lengths of time."""
-        return bool(self.hours) or _split(self.freq)[1] in _DAYS
+        return frequencies.is_calendar(self.freq)
 
     @property
     def hours(self) -> str:
@@ -94,9 +67,14 @@ class Clock:
         return hours.slots(self.hours, self.step)
 
     @property
+    def dates(self) -> tuple[int, tuple[int, ...]]:
+        """Days of a step that counts anew each year, days of a month on which steps begin; (0, ()) of other steps."""
+        return frequencies.dates_of(self.freq)
+
+    @property
     def named(self) -> bool:
         """Whether the calendar has a name for the steps: business days, months, years, not so many days."""
-        return bool(self.hours) or (self.calendar and _split(self.freq)[1] != "D")
+        return bool(self.hours) or any(self.dates) or (self.calendar and split(self.freq)[1] != "D")
 
     @property
     def periods(self) -> tuple[int, ...]:
@@ -106,13 +84,7 @@ class Clock:
         """
         if self.hours:
             return hours.cycles(self.open)
-        count, unit, _ = _split(self.freq)
-        if unit in _FIXED:
-            longest = (_FIXED["min"], _FIXED["h"]) if self.step < _FIXED["min"] else (DAY, 7 * DAY)
-            found = [cycle // self.step for cycle in longest if cycle % self.step == 0]
-        else:
-            found = [cycle // count for cycle in _CYCLES[unit] if cycle % count == 0 or cycle > 12]
-        return tuple(cycle for cycle in found if cycle > 1)
+        return frequencies.cycles(self.freq)
 
     def extend(self, last: int, steps: int) -> np.ndarray:
         """The `steps` stamps after the stamp `last`: int64 ns [H] for H steps."""
@@ -122,7 +94,9 @@ class Clock:
         start = int(self.wall(np.array([last]))[0])
         if self.hours:
             return self.of_wall(hours.after(self.open, start, steps))
-        count, unit, anchor = _split(self.freq)
+        if any(self.dates):
+            return self.of_wall(dates.after(start, steps, *self.dates))
+        count, unit, anchor = split(self.freq)
         if unit in ("D", "W"):
             return self.of_wall(start + ahead * self.step)
         if anchor[1:].isdigit():
@@ -149,14 +123,14 @@ class Clock:
         """
         wall = self.wall(times)
         days, clock = np.divmod(wall, DAY)
-        dates = days.astype("datetime64[D]")
-        months = dates.astype("datetime64[M]")
+        dated = days.astype("datetime64[D]")
+        months = dated.astype("datetime64[M]")
         found = {
-            "second": clock // _FIXED["s"] % 60,
-            "minute": clock // _FIXED["min"] % 60,
-            "hour": clock // _FIXED["h"],
+            "second": clock // FIXED["s"] % 60,
+            "minute": clock // FIXED["min"] % 60,
+            "hour": clock // FIXED["h"],
             "weekday": (days + 3) % 7,  # 1970 began on a Thursday
-            "day": (dates - months).astype(np.int64),
+            "day": (dated - months).astype(np.int64),
             "month": months.astype(np.int64) % 12,
         }
         scale = dict(_MARKS)
@@ -169,7 +143,7 @@ class Clock:
         if self.calendar and not self.tz and not (wall % DAY).any():
             return list(map(str, np.datetime_as_string(wall.astype("datetime64[ns]"), unit="D")))
         units: tuple[Literal["s", "ms", "us", "ns"], ...] = ("s", "ms", "us", "ns")
-        unit = next(u for u in units if not (self.step % _FIXED[u] or (wall % _FIXED[u]).any()))
+        unit = next(u for u in units if not (self.step % FIXED[u] or (wall % FIXED[u]).any()))
         text = np.datetime_as_string(wall.astype("datetime64[ns]"), unit=unit)
         if len(text):
             text.view(np.uint32).reshape(len(text), -1)[:, len("2016-07-01")] = ord(" ")  # numpy writes a T there
@@ -202,7 +176,9 @@ class Clock:
         """The beginning of the calendar step that holds a day: its midnight, as that of the day in ns of local time."""
         import pandas
 
-        anchor = _split(self.freq)[2][1:]
+        if any(self.dates):
+            return dates.before(wall, *self.dates)
+        anchor = split(self.freq)[2][1:]
         if not anchor.isdigit():
             return int(self.offset().rollback(pandas.Timestamp(wall)).as_unit("ns").value)
         ticks = _on_day(wall, np.arange(-1, 1), int(anchor))
@@ -211,20 +187,17 @@ class Clock:
     @property
     def by_beginning(self) -> Clock:
         """The clock whose steps have the name of their beginning, for one whose steps are named by their end."""
-        count, unit, _ = _split(self.freq)
-        return Clock(f"{count}{_BEGINNING[unit]}", self.tz) if unit in _BEGINNING else self
+        freq = frequencies.by_beginning(self.freq)
+        return self if freq == self.freq else Clock(freq, self.tz)
 
     def offset(self) -> Any:
         """The step as a pandas offset. ValueError where pandas has none."""
         from pandas.tseries.frequencies import to_offset
 
-        if self.hours:
-            raise ValueError(f"{self.freq!r}: pandas has no such steps")
         try:
-            return to_offset(self.freq)
+            return to_offset(frequencies.to_pandas(self.freq, old=False))
         except ValueError:  # pandas before 2.2
-            count, unit, anchor = _split(self.freq)
-            return to_offset(f"{count}{_OF_OLD.get(unit, unit)}{anchor}")
+            return to_offset(frequencies.to_pandas(self.freq, old=True))
 
     def plain(self) -> dict[str, str]:
         """The step and the zone as plain values, for a checkpoint: {"freq", "tz"}."""
@@ -263,9 +236,8 @@ def infer_clock(times: np.ndarray, tz: str) -> Clock | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pandas 3 warns that pandas 4 returns an offset
         named = pandas.infer_freq(_index(wall))
-    found = _FREQ.fullmatch(named if isinstance(named, str) else named.freqstr if named is not None else "")
-    unit = _OLD.get(found[2], found[2]) if found else ""
-    freq = found[0] if found and unit in _DAYS and unit not in ("D", "W") else _months(wall)
+    name = named if isinstance(named, str) else named.freqstr if named is not None else ""
+    freq = frequencies.of_pandas(name) or _months(wall) or dates.found_in(wall)
     # Of the n-th weekday of a month pandas overlooks missing months.
     if freq and np.array_equal(Clock(freq, tz).extend(int(times[0]), len(times) - 1), times[1:]):
         return Clock(freq, tz)
@@ -303,44 +275,6 @@ def _on_day(wall: int, months: np.ndarray, day: int) -> np.ndarray:
     return np.minimum(first + day, following) * DAY - DAY + wall % DAY  # type: ignore[no-any-return]
 
 
-def canonical(freq: str) -> str:
-    """A frequency in the spelling of pandas 3: `60T`, `1H` -> `h`; `M` -> `ME`.
-
-    Parameters
-    ----------
-    freq : any spelling that pandas takes or took.
-
-    Raises
-    ------
-    ValueError : it is not a frequency.
-    """
-    step, _, open_ = freq.partition("@")
-    if open_:
-        clock = Clock(step)
-        if step != "D" and clock.calendar:
-            raise ValueError(f"{freq!r} is not a frequency")
-        return f"{clock.freq}@{hours.text_of(hours.slots(open_, clock.step), clock.step)}"
-    count, unit, anchor = _split(freq)
-    if unit in _FIXED:
-        return fixed_freq(count * _FIXED[unit])
-    anchor = "" if anchor == "-1" else anchor or _ANCHOR.get(unit, "")
-    if "Q" in unit and anchor[1:] in _MONTHS:  # QS-JAN and QS-APR are the same days
-        anchor = f"-{_MONTHS[_MONTHS.index(anchor[1:]) % 3 + (0 if unit[-1] == 'S' else 9)]}"
-    return f"{count if count > 1 else ''}{unit}{anchor}"
-
-
-def fixed_freq(step: int) -> str:
-    """A length of time as a frequency in its largest whole unit: `h`, `15min`, `36h`.
-
-    Parameters
-    ----------
-    step : the length in ns, above 0.
-    """
-    unit = next(unit for unit, length in _FIXED.items() if step % length == 0)
-    count = step // _FIXED[unit]
-    return f"{count if count != 1 else ''}{unit}"
-
-
 def offset_text(shift: int) -> str:
     """An offset from UTC as text: `+01:00`.
 
@@ -348,7 +282,7 @@ def offset_text(shift: int) -> str:
     ----------
     shift : the offset in ns. Its seconds, which zones had before 1900, are written only where there are some.
     """
-    minutes, seconds = divmod(abs(shift) // _FIXED["s"], 60)
+    minutes, seconds = divmod(abs(shift) // FIXED["s"], 60)
     rest = f":{seconds:02d}" if seconds else ""
     return f"{'-' if shift < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}{rest}"
 
@@ -367,18 +301,6 @@ def _ticks_after(clock: Clock, start: int, steps: int) -> np.ndarray:
     found: np.ndarray = axis[axis > start][:steps]
     found.flags.writeable = False
     return found
-
-
-def _split(freq: str) -> tuple[int, str, str]:
-    """Count, unit in today's spelling, and anchor (`-SUN`) or ''; hours of a week aside. ValueError for others."""
-    match = _FREQ.fullmatch(freq.partition("@")[0].strip())
-    unit = _OLD.get(match[2], match[2]) if match else ""
-    count = int(match[1] or 1) if match else 0
-    anchor = (match[3] or "") if match else ""
-    dated = anchor[1:].isdigit() and (unit != "MS" or not 1 <= int(anchor[1:]) <= 31)
-    if unit not in _FIXED | _DAYS or count < 1 or (anchor and unit in _FIXED) or dated:
-        raise ValueError(f"{freq!r} is not a frequency")
-    return count, unit, anchor
 
 
 def _index(times: np.ndarray) -> Any:
@@ -400,7 +322,7 @@ def steps_hint(wanted: str | None, found: str | None) -> str:
     if Clock(wanted).step < Clock(found).step:
         what = Clock(wanted) if Clock(wanted).calendar else step
         return f"data in steps of {what}, or a model trained on these: a coarser step does not tell what lies between"
-    if Clock(wanted).hours or wanted.rpartition("-")[2].isdigit() or _split(wanted)[1] in _BEGINNING:
-        # --resample takes neither hours of a week, nor days of a month, nor steps with the name of their end
+    if Clock(wanted).hours or Clock(wanted).by_beginning != Clock(wanted):
+        # --resample takes neither hours of a week nor steps with the name of their end
         return f"data in steps of {Clock(wanted)}, or a model trained on these"
     return f"--resample {step}"

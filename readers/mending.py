@@ -8,7 +8,8 @@ from itertools import chain
 
 import numpy as np
 
-from readers.clock import DAY, Clock, fixed_freq, infer_clock, weekly
+from readers.clock import DAY, Clock, infer_clock, weekly
+from readers.frequencies import fixed_freq
 from readers.missing import MOST_PAUSES, PAUSE
 from readers.paths import abridge
 from readers.rows import HEADS, MOST_TWICE, Rows, by_time, clock_change, common_clock, no_weekend, usual_step

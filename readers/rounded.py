@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from readers.clock import DAY, Clock, fixed_freq
+from readers.clock import DAY, Clock
+from readers.frequencies import fixed_freq
 from readers.resample import JITTER, SETTLED
 from readers.rows import EVEN, Rows, line_steps
 

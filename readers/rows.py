@@ -13,9 +13,10 @@ import numpy as np
 from errors import DataError
 from readers import stem
 from readers.categories import Coded, together
-from readers.clock import DAY, Clock, fixed_freq, infer_clock
+from readers.clock import DAY, Clock, infer_clock
 from readers.coarser import in_disorder, proposed
 from readers.columns import LongFile
+from readers.frequencies import fixed_freq
 from readers.mapped import side_by_side, taken
 from readers.paths import abridge
 from readers.summertime import HOUR, in_such_a_night

@@ -9,7 +9,8 @@ import numpy as np
 
 from data import Series, Source
 from errors import DataError, UsageError
-from readers.clock import Clock, fixed_freq
+from readers.clock import Clock
+from readers.frequencies import fixed_freq
 from readers.stamps import check_zone
 
 SECOND = 10**9  # ns

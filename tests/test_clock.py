@@ -10,7 +10,8 @@ import pytest
 from pandas.tseries import frequencies, offsets
 
 from errors import DataError
-from readers.clock import Clock, canonical, infer_clock, offset_text, steps_hint
+from readers.clock import Clock, infer_clock, offset_text, steps_hint
+from readers.frequencies import canonical
 from readers.long import read_long
 from settings.zones import fixed_offset
 
@@ -54,7 +55,8 @@ def test_a_step_in_words_that_need_no_pandas(freq, words):
             "data in steps of 1 day, or a model trained on these: a coarser step does not tell what lies between",
         ),
         ("ME", "D", "data in steps of 1 month, or a model trained on these"),  # --resample names no step by its end
-        ("MS-15", "D", "data in steps of 1 month, or a model trained on these"),
+        ("MS-15", "D", "--resample MS-15"),
+        ("8D-JAN", "D", "--resample 8D-JAN"),
     ],
 )
 def test_what_to_do_about_other_steps_is_a_flag_that_is_taken(wanted, found, hint):
@@ -95,7 +97,7 @@ def test_frequencies_have_one_spelling(expected, spellings):
     assert len({Clock(given) for given in spellings.split()}) == 1
 
 
-@pytest.mark.parametrize("text", ["", "x", "0h", "-1h", "1.5h", "m", "bh", "h-SUN", "1 h 2", "hour"])
+@pytest.mark.parametrize("text", ["", "x", "0h", "-1h", "1.5h", "m", "bh", "h-SUN", "h-JAN", "1 h 2", "hour"])
 def test_what_is_no_frequency(text):
     with pytest.raises(ValueError, match="not a frequency"):
         Clock(text)
@@ -327,7 +329,7 @@ def test_text_is_read_back_by_pandas():
 
 
 @pytest.mark.parametrize("tz", ["", "UTC", "+01:00", "Europe/Berlin"])
-@pytest.mark.parametrize("freq", "s 15min h 36h D 2D 7D B MS ME QS-JAN YS-JAN WOM-3FRI BME".split())
+@pytest.mark.parametrize("freq", "s 15min h 36h D 2D 7D B MS ME QS-JAN YS-JAN WOM-3FRI BME MS-1-15 16D-JAN".split())
 def test_a_clock_is_found_in_what_it_made(freq, tz):
     clock = Clock(freq, tz)
     axis = clock.extend(stamps("2019-02-27", tz="UTC")[0], 40)

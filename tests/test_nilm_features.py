@@ -13,7 +13,8 @@ import dataset
 import tasks
 import windows
 from data import Series
-from readers.clock import Clock, fixed_freq
+from readers.clock import Clock
+from readers.frequencies import fixed_freq
 from scaler import Scaler
 from tasks.nilm import features
 from tasks.nilm.features import FEATURES, LEAST, Held, MeterFeatures

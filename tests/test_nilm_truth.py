@@ -9,7 +9,8 @@ import cli
 import splits
 import windows
 from data import Series
-from readers.clock import Clock, fixed_freq
+from readers.clock import Clock
+from readers.frequencies import fixed_freq
 from tasks.nilm.rules import Rules
 from tasks.nilm.states import UNKNOWN
 from tasks.nilm.truth import believable, dead, exceeding, learned_from, spikes, targets_of

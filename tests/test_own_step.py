@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from readers.clock import Clock, fixed_freq
+from readers.clock import Clock
+from readers.frequencies import fixed_freq
 from sources.own_step import held, own_step, shown
 from tasks.nilm.suited import suited
 

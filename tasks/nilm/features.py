@@ -12,7 +12,7 @@ import torch
 
 from data import Series
 from errors import UsageError
-from readers.clock import fixed_freq
+from readers.frequencies import fixed_freq
 from scaler import Scaler
 from tasks.nilm.states import rolling_minimum, runs
 from windows import Readable, read, stretches

@@ -17,8 +17,9 @@ import numpy as np
 from config import RunConfig
 from data import Series
 from errors import CheckpointError, DataError, UsageError, no_channel
-from readers.clock import Clock, fixed_freq
+from readers.clock import Clock
 from readers.dialect import Dialect
+from readers.frequencies import fixed_freq
 from readers.npz import read_npz
 from readers.paths import expand_paths
 from registry import Namespace
