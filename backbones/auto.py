@@ -12,7 +12,7 @@ Which members (pools.py), and how they are weighed, depends on the target alone,
   fitted five times and says what it thinks of the fifth that it did not see; on all of these out-of-fold predictions
   the probabilities of each are sharpened or softened, and weighed: half greedy, half by loss and prior; the fewer
   groups the rows come from, the more by a prior that favours small views. Then each is fitted to everything: to
-  validation too, where there is a test part;
+  validation too, where there is a test part. With `--pretrained-dir` Mantis is one of them;
 - the next steps of series: auto_forecast.py.
 
 With `--budget` nets join where the time allows, and get the weight that they earn.
@@ -20,6 +20,7 @@ With `--budget` nets join where the time allows, and get the weight that they ea
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Mapping
@@ -30,13 +31,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from backbones import Hyper, InputSpec, register
+from backbones import Hyper, InputSpec, mantis, pretrained_files, register
 from backbones.auto_forecast import AutoForecast, runs_in, spelled
 from backbones.base import Backbone
 from backbones.by_steps import Net, TooShort
 from backbones.fitted import CELLS, Described, Fitted, loss_of, outputs_on
 from backbones.fitting import Fitting, joined
-from backbones.pools import MANY, NETS, OF_MANY, STAYS, blank, favoured, label, pool_of
+from backbones.mantis import Mantis
+from backbones.pools import FROM_DIRECTORY, MANY, NETS, OF_MANY, STAYS, blank, favoured, label, pool_of
 from backbones.weighing import (
     by_loss,
     comparable,
@@ -90,10 +92,17 @@ class Auto(Fitted):
 
     @classmethod
     def load_pretrained(cls, inputs: InputSpec, hyper: Hyper, directory: str) -> Backbone:
-        if inputs.forecast is None:
-            what = "no member of auto for labels and values comes from a directory"
-            raise UsageError(what, where="--pretrained-dir", hint="--backbone llm_ts, or ttm")
-        return AutoForecast.load_pretrained(inputs, hyper, directory)
+        if inputs.forecast is not None:
+            return AutoForecast.load_pretrained(inputs, hyper, directory)
+        if inputs.target is None or not inputs.target.whole or inputs.target.things:
+            what = "no member of auto for the next steps of windows comes from a directory, nor for things"
+            raise UsageError(what, where="--pretrained-dir", hint="--backbone mantis, llm_ts or ttm")
+        described = mantis.describe(directory)
+        model = pretrained_files.construct(lambda: cls(replace(inputs, pretrained=described), hyper))
+        for member in model.members:
+            if isinstance(member, Mantis):
+                member.load(directory)
+        return model
 
     power: torch.Tensor
     share: torch.Tensor
@@ -101,8 +110,12 @@ class Auto(Fitted):
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
-        self.inputs = InputSpec(channels=self.channels, length=self.length, target=self.target)
+        self.inputs = InputSpec(
+            channels=self.channels, length=self.length, target=self.target, pretrained=inputs.pretrained
+        )
         self.entries = pool_of(hyper.members, self.target, self.channels, self.length)
+        if inputs.pretrained is not None and FROM_DIRECTORY[0] not in self.entries:
+            self.entries = (*self.entries, *FROM_DIRECTORY)
         self.labels = [label(entry) for entry in self.entries]
         self.members = nn.ModuleList(blank(entry, self.inputs) for entry in self.entries)
         self.head = Weights(torch.tensor([share for _, _, share in self.entries]))
@@ -321,7 +334,9 @@ class Auto(Fitted):
                 member.solve(table[inside], part.train, part)
                 said = member.say(torch.from_numpy(table[outside]).to(self.rate.device)).detach().cpu()
             else:
-                fresh = blank(self.entries[i], self.inputs).to(self.rate.device).eval()
+                # What describes by weights of a directory keeps them; what it knows of targets it forgets in a fit.
+                kept = copy.deepcopy(member) if isinstance(member, Described) else blank(self.entries[i], self.inputs)
+                fresh = kept.to(self.rate.device).eval()
                 fresh.fit_windows(part)
                 said = outputs_on(part.val, fresh.answer)
             scores[torch.from_numpy(outside)] = said

@@ -64,7 +64,7 @@ class Backbone(nn.Module):
     in_step : several processes fit it together, each to its share of the windows: its sums over windows are those of
         all (`ranks.sharing`). Else the first process fits it, and gives it to the others.
     takes_pretrained_dir : it offers `load_pretrained`.
-    needs_pretrained_dir : it is not built without a directory, and forecasts with its weights as they are.
+    needs_pretrained_dir : it is not built without a directory; where it is not fitted, it forecasts as it is.
     blends_runs : it is made of trained runs, `inputs.members`.
     stages : the names of two submodules that can be trained one after the other. The first maps each step by itself,
         `[B, C, T] -> [B, width, T]`; with `inputs.part` it is built alone, with tokens made from its outputs.

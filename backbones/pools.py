@@ -66,6 +66,7 @@ THINGS: Pool = (("logistic", {"summaries": False}, 0.2), *OF_THINGS)
 # Where the window shows what its target was, all others say what it changes by; of a walk, that is nothing.
 STAYS: Pool = (("persistence", {}, 0.0),)
 KEEPS: Pool = (("persistence", {}, 0.1),)  # where it shows what its label was
+FROM_DIRECTORY: Pool = (("mantis", {}, 0.0),)  # with --pretrained-dir, for whole series
 NETS = "+gru,+llm_ts"  # where there is time for them
 SIZES: dict[str, dict[str, Any]] = {"llm_ts": {"size": "tiny"}}  # what a member is by default, for its time
 # Fewer rows or groups than these in training: without the forest of many, which has its weight from large sets.

@@ -12,6 +12,8 @@ The models that `llm_ts` can use, by `model_type`:
   features are side by side in z, with the level of the window (`join_channels`). A window shorter than the model's
   context is padded in front with steps marked as not observed; of a longer one the newest steps are read, and the
   tokens of older steps repeat the oldest one there is.
+- `mantis`, which its `config.json` does not say: one vector for each channel of the whole window, side by side in the
+  one token of z (mantis_encoder.py). `--backbone mantis` has the same under a map that is solved.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import nn
 
-from backbones import Hyper, hyper
+from backbones import Hyper, hyper, mantis_encoder
 from backbones.layers import (
     MAX_TOKENS,
     PatchTokens,
@@ -65,6 +67,15 @@ def read_config(directory: str) -> dict[str, Any]:
 
 def read_weights(directory: str) -> dict[str, torch.Tensor]:
     """The tensors of a model directory, on the CPU."""
+    path = _weights_in(directory)
+    weights = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path)
+    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise CheckpointError("holds something other than named tensors", where=str(path))
+    return weights
+
+
+def _weights_in(directory: str) -> Path:
+    """The file of the weights. CheckpointError where there is none."""
     path = next((found for name in WEIGHT_FILES if (found := Path(directory) / name).is_file()), None)
     if path is None:
         raise CheckpointError(
@@ -72,10 +83,7 @@ def read_weights(directory: str) -> dict[str, torch.Tensor]:
             where=f"--pretrained-dir {directory}",
             hint="weights split over several files must be saved as one",
         )
-    weights = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path)
-    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise CheckpointError("holds something other than named tensors", where=str(path))
-    return weights
+    return path
 
 
 def _read_safetensors(path: Path) -> Any:
@@ -149,6 +157,10 @@ class Body(nn.Module):
     @abstractmethod
     def __init__(self, config: dict[str, Any], channels: int, length: int, patch: int) -> None:
         super().__init__()
+
+    def named(self, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The weights of a file by the names of `core`."""
+        return {key.removeprefix(self.PREFIX): value for key, value in weights.items()}
 
 
 class GPT2Body(Body):
@@ -257,7 +269,31 @@ class PatchTSMixerBody(PerChannelBody):
         return transformers.PatchTSMixerModel(hugging)
 
 
-BODIES: dict[str, type[Body]] = {"gpt2": GPT2Body, "patchtst": PatchTSTBody, "patchtsmixer": PatchTSMixerBody}
+class MantisBody(Body):
+    """`x [B, C, T] -> z [B, 1, C * d]` through Mantis."""
+
+    KEYS = tuple(mantis_encoder.SETTINGS)
+    LAYERS = "transf_depth"
+    pool = "last"
+    causal = False
+
+    def __init__(self, config: dict[str, Any], channels: int, length: int, patch: int) -> None:
+        super().__init__(config, channels, length, patch)
+        if patch:
+            raise UsageError("patch: fixed by the pretrained directory", where="--model-args", hint="leave it out")
+        self.core = mantis_encoder.MantisEncoder(config)
+        self.dim, self.stride = channels * self.core.dim, length
+
+    def named(self, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return mantis_encoder.renamed(weights)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.core(x).flatten(1)[:, None]
+
+
+BODIES: dict[str, type[Body]] = {
+    "gpt2": GPT2Body, "patchtst": PatchTSTBody, "patchtsmixer": PatchTSMixerBody, "mantis": MantisBody,
+}  # fmt: skip
 
 
 def _transformers() -> Any:
@@ -278,10 +314,17 @@ def _require_channels(config: dict[str, Any], channels: int) -> None:
         )
 
 
+def _kind(config: dict[str, Any]) -> Any:
+    """The `model_type` of a `config.json`; those of Mantis have none, and its second version another transformer."""
+    if "transf_depth" not in config:
+        return config.get("model_type")
+    return "mantis" if "kernel_size" not in config else "MantisV2"
+
+
 def describe(directory: str, layers: int) -> dict[str, Any]:
     """The plain dict that rebuilds the directory's architecture, cut to its first `layers` blocks (0: all)."""
     config = read_config(directory)
-    kind = config.get("model_type")
+    kind = _kind(config)
     if kind not in BODIES:
         raise CheckpointError(
             f"model_type {kind!r} is not one of {', '.join(BODIES)}",
@@ -310,6 +353,7 @@ def construct(make: Callable[[], Built]) -> Built:
 
 def check_size(make: Callable[[], nn.Module], directory: str) -> None:
     """CheckpointError where a model that `make` builds has more weights than the files of a directory have bytes."""
+    _weights_in(directory)
     with torch.device("meta"):  # shapes alone
         count = sum(value.numel() for value in construct(make).state_dict().values())
     held = sum(file.stat().st_size for file in Path(directory).iterdir() if file.is_file())
@@ -326,6 +370,6 @@ def build_body(pretrained: dict[str, Any], channels: int, length: int, patch: in
 
 def load_body(body: Body, directory: str) -> None:
     """Load all weights of `body.core` from the directory; heads, words and cut layers of the file are ignored."""
-    weights = {key.removeprefix(body.PREFIX): value for key, value in read_weights(directory).items()}
+    weights = body.named(read_weights(directory))
     wanted = body.core.state_dict().keys()
     load_strict(body.core, {key: value for key, value in weights.items() if key in wanted}, directory)

@@ -89,16 +89,20 @@ def _sparse(bank: nn.Module) -> bool:
     return isinstance(bank, Kernels) and bank.sparse
 
 
-@register
-class RocketRidge(Described):
-    """`y = W z(x) + b` with z the standardised features."""
+class OnBanks(Described):
+    """`y = W z(x) + b` with z the standardised features of banks.
 
-    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+    Parameters
+    ----------
+    inputs, hyper : as of every backbone.
+    banks : what makes the features [B, F] of windows.
+    most : how many features MiniRocket makes, 0 as the windows want; of others it changes nothing.
+    """
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper, banks: Sequence[Any], most: int = 0) -> None:
         super().__init__(inputs, hyper)
-        sizes = inputs.channels, inputs.length
-        made = {"hydra": Hydra, "minirocket": MiniRocket, "intervals": IntervalQuantiles, "steps": _Steps}
-        banks: list[Any] = [made[name](*sizes) for name in hyper.features.split("+")]
-        self.wide = sum((hyper.most or MANY) if isinstance(bank, MiniRocket) else int(bank.size) for bank in banks)
+        self.most = most
+        self.wide = sum((most or MANY) if isinstance(bank, MiniRocket) else int(bank.size) for bank in banks)
         self.banks = Banks(banks)
         self.map = _Map(self.outputs)
 
@@ -117,16 +121,16 @@ class RocketRidge(Described):
 
     def prepare(self, windows: Labelled, seed: int) -> np.ndarray:
         """Draw kernels, and learn how to standardise."""
-        features = self.hyper.most or (FEW if len(windows) >= LARGE else MANY)
+        features = self.most or (FEW if len(windows) >= LARGE else MANY)
         return self.banks.fit(windows, seed, features).numpy()
 
     def fit_windows(self, data: Fitting) -> dict[str, Any]:
         """Draw, solve, choose the strength by leaving one out."""
         table = None
         if data.goes_on:
-            log.info("rocket: fitted to the new windows alone, under the kernels that it has")
+            log.info("%s: fitted to the new windows alone, under the features that it has", self.who)
         else:
-            table = self.prepare(data.train.sample(MOST, data.seed, "rocket's kernels"), data.seed)
+            table = self.prepare(data.train.sample(MOST, data.seed, f"{self.who}'s features"), data.seed)
         width = len(self.banks.mean)
         train = data.train.sample(MOST if width > MOST else max(CELLS // width, 1), data.seed, self.who)
         if table is None or len(table) < len(train):
@@ -142,6 +146,16 @@ class RocketRidge(Described):
         self.map.resize("bias", found.offset)
         told = {"windows": len(train), "features": table.shape[1], "strength": found.strength}
         return told | {"loo_loss": found.loss}
+
+
+@register
+class RocketRidge(OnBanks):
+    """Random kernels, or other features that are drawn and not learned."""
+
+    def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
+        sizes = inputs.channels, inputs.length
+        made = {"hydra": Hydra, "minirocket": MiniRocket, "intervals": IntervalQuantiles, "steps": _Steps}
+        super().__init__(inputs, hyper, [made[name](*sizes) for name in hyper.features.split("+")], hyper.most)
 
 
 class _Steps(nn.Module):

@@ -123,7 +123,7 @@ def measured(name: str) -> tuple[str, str, str]:
 def _size_and_speed(name: str, cls: type[Backbone]) -> tuple[str, str]:
     """How many parameters it has for one channel and 96 steps, and how long it takes to train."""
     if cls.needs_pretrained_dir or cls.blends_runs:
-        return "its files'", "ready"
+        return "its files'", "seconds" if cls.needs_pretrained_dir and cls.closed_form else "ready"
     if any(one.closed_form or one.answers or one.reads_history for one in _classes(cls)):
         return "fitted", "seconds"
     forecast = backbones.ForecastSpec(HORIZON, (0,)) if cls.heads == ("forecast",) else None

@@ -49,7 +49,8 @@ def _of_directory(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     name = raw.get("backbone")
     if raw.get("mode") != "infer" or raw.get("ckpt") or not raw.get("pretrained_dir") or name not in backbones.names():
         return {}, []
-    if not backbones.backbone_class(str(name)).needs_pretrained_dir:
+    chosen = backbones.backbone_class(str(name))
+    if not chosen.needs_pretrained_dir or chosen.closed_form:
         return {}, []
     told = "no --ckpt: the model of --pretrained-dir forecasts as it is, as with --mode train --epochs 0"
     return {"mode": "train", "epochs": "0"}, [told]

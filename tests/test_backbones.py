@@ -794,7 +794,7 @@ def test_what_a_directory_fixes(kind, args, message, tmp_path):
 
 
 def test_other_backbones_take_no_directory(tmp_path):
-    with pytest.raises(UsageError, match="--pretrained-dir serves auto and chronos2 and llm_ts and ttm"):
+    with pytest.raises(UsageError, match="--pretrained-dir serves auto and chronos2 and llm_ts and mantis and ttm"):
         make("gru", pretrained_dir=str(tmp_path))
 
 

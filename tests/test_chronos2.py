@@ -199,4 +199,4 @@ def test_alone_it_forecasts_each_series_from_its_whole_history(directory):
 
 def test_other_tasks_of_auto_take_no_directory(directory, tmp_path):
     done = go(tmp_path, "--mode train --task regress --demo --backbone auto --pretrained-dir", directory)
-    assert done.code == 2 and "--backbone llm_ts" in done.err
+    assert done.code == 2 and "--backbone mantis, llm_ts or ttm" in done.err

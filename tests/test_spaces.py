@@ -79,7 +79,13 @@ def test_the_informers_space():
     assert "loss" not in space_of(configured(task="classify", backbone="informer"), False)
 
 
-OTHERWISE = ("auto", "chronos2", "ensemble", "ridge_ensemble")  # with nothing to search, or not built from sizes alone
+OTHERWISE = (
+    "auto",
+    "chronos2",
+    "ensemble",
+    "mantis",
+    "ridge_ensemble",
+)  # with nothing to search, or not built from sizes alone
 
 
 @pytest.mark.parametrize("name", [n for n in backbones.names() if n not in OTHERWISE])
