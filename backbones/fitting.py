@@ -149,8 +149,8 @@ def thin(val: Labelled, kind: str, rates: Sequence[float], *, epochs: bool = Tru
 
     Returns
     -------
-    {"windows", "default_threshold": whether tau is better not chosen}, which is said in one line; without epochs {}
-    where only they would be better not chosen.
+    {"windows", "default_threshold": whether tau is better not chosen}, which is said in one line if anything follows
+    from it; without epochs {} where only they would be better not chosen.
     """
     if val.plenty(kind):
         return {}
@@ -161,7 +161,8 @@ def thin(val: Labelled, kind: str, rates: Sequence[float], *, epochs: bool = Tru
         return {}
     told = ["the weights of the last third of the epochs are averaged"] * epochs
     told += ["tau is not chosen on them"] * (default and kind == "label")  # of classes the likeliest counts
-    log.info("validation has %s: %s", few, ", and ".join(told))
+    if told:
+        log.info("validation has %s: %s", few, ", and ".join(told))
     return {"windows": len(val), "default_threshold": default}
 
 
