@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from backbones import Hyper, InputSpec, pretrained_files, register
+from backbones.banks import OnBanks
 from backbones.pretrained_files import MantisBody
-from backbones.rocket import OnBanks
 from errors import CheckpointError, UsageError
 
 HYPER: dict[str, dict[str, Any]] = {}

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from backbones.banks import FEW, LARGE, MANY, MOST, Banks
 from backbones.features import WindowFeatures
 from backbones.fitted import CELLS, loss_of
 from backbones.fitting import Fitting, Labelled
@@ -23,7 +24,6 @@ from backbones.grown import out_of_fold, weighed
 from backbones.intervals import IntervalQuantiles
 from backbones.kernels import Hydra, MiniRocket
 from backbones.preval import Solved, Spectrum, solve
-from backbones.rocket import FEW, LARGE, MANY, MOST, Banks
 from backbones.specs import TargetSpec
 from backbones.trees import Resized
 from backbones.under import Under
