@@ -28,7 +28,9 @@ from sources import path_labels
 from sources.reading import names_of, read, strict_on_gaps
 
 
-def read_labelled(config: RunConfig, columns: Sequence[str] | None, words: Sequence[str] = ()) -> Series:
+def read_labelled(
+    config: RunConfig, columns: Sequence[str] | None, words: Sequence[str] = (), least: int = 0
+) -> Series:
     """The user's data with a label of `--label-src-ch`; inference may lack it where the model does not see it.
 
     Parameters
@@ -36,11 +38,12 @@ def read_labelled(config: RunConfig, columns: Sequence[str] | None, words: Seque
     config : the settings, whose `label_src_ch` is a channel's number, or a column's name.
     columns : the channels of a checkpoint, in order; None for those of the flags.
     words : those that the label's values 0, 1, ... stand for in that checkpoint; () for numbers.
+    least : series of each class in the mean, of fewer of which none is an example: the steps of each are told apart.
 
     Returns
     -------
     The series. A column of words is the last channel of numbers, 0, 1, ... by its words, which are `label_words`. A
-    column with one value in each of several series is no channel, and gives their `labels`.
+    column with one value in each of several series, or of `least` for each, is no channel, and gives their `labels`.
 
     Raises
     ------
@@ -57,7 +60,7 @@ def read_labelled(config: RunConfig, columns: Sequence[str] | None, words: Seque
         if not isinstance(label, str):
             return read(config)
         found = _read_named(config, label)
-        return found if found.labels is not None else _coded(found, label, (), strict_on_gaps(config).nan)
+        return found if found.labels is not None else _coded(found, label, (), strict_on_gaps(config).nan, least)
     beside = isinstance(label, str)  # the checkpoint's labels are of whole series, and none of its channels
     name = str(label) if beside else columns[label] if isinstance(label, int) and label < len(columns) else ""
     free = beside or config.drop_label_from_x
@@ -79,9 +82,9 @@ def read_labelled(config: RunConfig, columns: Sequence[str] | None, words: Seque
         return replace(found, notes=(*found.notes, f"there is no column {name!r}, the label: predictions only"))
     if found.labels is not None and config.mode == "infer" and _too_short(found, config):  # there are no labels
         return read(config.read_as(label_src_ch=0), columns)
-    return (
-        _coded(found, name, words, strict_on_gaps(config).nan) if found.labels is None and (words or beside) else found
-    )
+    if found.labels is not None or not (words or beside):
+        return found
+    return _coded(found, name, words, strict_on_gaps(config).nan, 0 if beside else found.n_rows)
 
 
 def without_labels(config: RunConfig, columns: Sequence[str]) -> Series:
@@ -161,12 +164,14 @@ def _read_named(config: RunConfig, name: str) -> Series:
 
 log = logging.getLogger("tsrun")
 LEAST, LOOKED_AT = 3, 40  # steps beside a column of labels; lines
+LEAST_SERIES = path_labels.LEAST_FILES  # of each class in the mean, from which on a series is one example
 MOST_NAMES = 50  # columns of lines of which more are looked at
 PLACES = ("first", "last")  # of a column in a wide table without names
 
 
-def _coded(series: Series, name: str, known: Sequence[str], policy: str) -> Series:
-    """The series with a label for each row where its column has one, else with a column of words as numbers."""
+def _coded(series: Series, name: str, known: Sequence[str], policy: str, least: int = 0) -> Series:
+    """The series with a label for each row where its column has one, and `least` rows for each of its values in the
+    mean, else with a column of words as numbers."""
     if name not in series.channels:
         where = f"--label-src-ch {name}"
         raise DataError("no column of this name", where=where, hint=listed(series.columns))
@@ -178,7 +183,8 @@ def _coded(series: Series, name: str, known: Sequence[str], policy: str) -> Seri
         words, values, told = one_spelling(series.words[at - series.numeric], codes, name, known)
         values, words = _among(values, words, known, name) if known else (values, words)
         series = replace(series, notes=(*series.notes, *told))
-    if series.n_rows > 1 and (labels := _one_each(values, series.offsets)) is not None:
+    labels = one_each(values, series.offsets) if series.n_rows > 1 else None
+    if labels is not None and series.n_rows >= least * len(np.unique(labels[~np.isnan(labels)])):
         note = f"label {name!r} has one value in each series: learned of whole series"
         series = _without(series, at)
         label_words = (words,) if words else ()
@@ -222,7 +228,7 @@ def _among(
     return table[np.nan_to_num(values, nan=len(words)).astype(int)].astype(values.dtype), tuple(known)
 
 
-def _one_each(values: np.ndarray, offsets: np.ndarray) -> np.ndarray | None:
+def one_each(values: np.ndarray, offsets: np.ndarray) -> np.ndarray | None:
     """The one value of each row [N], NaN for a row without any; None where a row has several, or all have the same."""
     low, high = np.fmin.reduceat(values, offsets[:-1]), np.fmax.reduceat(values, offsets[:-1])
     once = bool(((low == high) | np.isnan(low)).all()) and len(np.unique(low[~np.isnan(low)])) > 1
@@ -257,7 +263,7 @@ def without_owners(series: Series, config: RunConfig, label: int | str) -> Serie
         if name == label:
             continue
         values = series.values[series.channels.index(name)]
-        each = _one_each(values, series.offsets) if name.isdecimal() or is_owner_word(name) else None
+        each = one_each(values, series.offsets) if name.isdecimal() or is_owner_word(name) else None
         if each is not None and series.n_channels > 2 and (each % 1 == 0).all():
             note = (
                 f"column {name!r}, the same all along each series, says whose it is and is left out; --columns reads it"

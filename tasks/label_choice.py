@@ -17,7 +17,7 @@ from readers.guess import is_class_word, is_person, last_word
 from readers.mapped import is_mapped
 from readers.paths import abridge
 from readers.runs import MOST_CODES
-from sources import path_labels
+from sources import label_column, path_labels
 
 log = logging.getLogger("tsrun")
 LOOKED_AT = 100_000  # steps
@@ -38,7 +38,7 @@ def chosen(series: Series, config: RunConfig, label: int | str, *, of_classes: b
     found: dict[str, Any] = {}
     if isinstance(label, str):
         found["label_src_ch"] = series.channels.index(label)
-        if config.labels or label in path_labels.PLACES:
+        if config.labels or label in path_labels.PLACES or _is_of_rows(series, label):
             found |= _beside(series, config, label)
     elif of_classes and config.time_col and not {"label_src_ch", "bin_rule", "bin_thr"} & config.given:
         coded = [c for c in range(series.numeric) if _may_be_label(series, c)]
@@ -98,14 +98,18 @@ def _beside(series: Series, config: RunConfig, label: str) -> dict[str, Any]:
     """The settings of a label along time that comes from beside the table: it is no input, and one that is the same
     all along each row is told apart at each row's end."""
     found: dict[str, Any] = {} if "drop_label_from_x" in config.given else {"drop_label_from_x": True}
-    if (
-        label in path_labels.PLACES
-        and series.n_rows > 1
-        and not {"split_mode", "val_groups", "test_groups"} & config.given
-    ):
-        log.info("few files of each class: all are learned from, and their ends are for validation and test")
+    few = label in path_labels.PLACES or _is_of_rows(series, label)
+    if few and series.n_rows > 1 and not {"split_mode", "val_groups", "test_groups"} & config.given:
+        what = "files" if label in path_labels.PLACES else "series"
+        log.info("few %s of each class: all are learned from, and their ends are for validation and test", what)
         found["split_mode"] = "holdout"
     return found
+
+
+def _is_of_rows(series: Series, label: str) -> bool:
+    """Whether the channel of that name is the same all along each of several rows, and not in all of them."""
+    values = series.values[series.channels.index(label)]
+    return series.n_rows > 1 and label_column.one_each(values, series.offsets) is not None
 
 
 def apart(series: Series, config: RunConfig, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,8 +123,8 @@ def apart(series: Series, config: RunConfig, found: Mapping[str, Any]) -> dict[s
     config : the settings so far.
     found : those that are chosen, with the split, the label and maybe the context's length.
     """
-    beside = series.label_names[:1] in [(place,) for place in path_labels.PLACES]
-    if not beside or found.get("split_mode") != "holdout" or "gap" in config.given:
+    label = series.channels[found["label_src_ch"]] if "label_src_ch" in found else ""
+    if not label or not _is_of_rows(series, label) or found.get("split_mode") != "holdout" or "gap" in config.given:
         return {}
     most, length = int(series.lengths.min() * config.val_ratio) // 2, found.get("context_len", config.context_len)
     if "context_len" not in config.given and most > 1:

@@ -66,7 +66,7 @@ class LabelTask(Task):
         self.label = config.label_src_ch if columns is not None else label_column.usual(config)
         asked = config.read_as(label_src_ch=self.label)
         try:
-            series = label_column.read_labelled(asked, columns, words)
+            series = label_column.read_labelled(asked, columns, words, label_column.LEAST_SERIES * self.of_classes)
         except NoLabels:
             of_things = self.start is not None and "things" in (self.start.coding or {})
             if columns is None or config.mode != "infer" or config.labels or not of_things:
@@ -119,7 +119,7 @@ class LabelTask(Task):
             name: partial(_constant, np.asarray(constant, self.truth(targets.values[:, :1]).dtype))
             for name, constant in self.constant_predictions().items()
         }
-        if not targets.per_row:
+        if not targets.per_row and not _is_of_rows(targets, eval_context.series):
             predictors["persistence"] = lambda index: self.truth(_last_seen(targets, index))
         fitted = self.to_fit(eval_context)
         self.fitted_references = tuple(fitted)
@@ -200,6 +200,12 @@ def per_output(names: Sequence[str], reports: Sequence[dict[str, Any]], averaged
 
 def _constant(value: np.ndarray, index: Index) -> np.ndarray:
     return np.tile(value[:, None], (len(index), 1, 1))
+
+
+def _is_of_rows(targets: Targets, series: Series) -> bool:
+    """Whether labels along time are the same all along each of several rows: the step before tells them to who asks."""
+    each = [label_column.one_each(values, series.offsets) is not None for values in targets.values]
+    return series.n_rows > 1 and all(each)
 
 
 def _last_seen(targets: Targets, index: Index) -> np.ndarray:

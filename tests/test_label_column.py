@@ -408,3 +408,24 @@ def test_classes_that_come_once_in_time_are_told_the_way_that_works(tmp_path):
     assert done.code == 3 and "labels: the val split has one class only" in done.err
     assert "--bin-thr" not in done.err and "hint: --header yes takes each line" in done.err
     assert go(tmp_path, words, "--test-ratio 0.2 --header yes --reference off").code == 0
+
+
+@pytest.mark.parametrize("words", [True, False], ids=["words", "numbers"])
+def test_a_recording_of_each_class_is_cut_in_time_and_does_not_see_its_label(box, words):
+    """Three files whose column `kind` is one word or number all along: too few to learn of whole ones."""
+    kinds = WORDS[:3] if words else ["1", "2", "4"]
+    for k, kind in enumerate(kinds):
+        swing = (k + 1) * np.random.default_rng(k).normal(0, 1, 400).round(3)
+        lay(box, pandas.DataFrame({"acc_x": swing, "acc_y": swing[::-1], "kind": kind}), f"{k}.csv")
+    line = "--mode train --task classify --csv 0.csv 1.csv 2.csv --label-src-ch kind --context-len 20 --test-ratio 0.2"
+    line = f"{line} --backbone ridge --no-plots"
+    said = told(box, line)
+    assert "few series of each class: all are learned from, and their ends are for validation and test" in said
+    assert "gap: 20 steps before validation" in said and "2 channels" not in said
+    folder = good(box, line)
+    made, lines = strict(folder / "metrics.json"), preds(folder)
+    counts = {kind: sum(each["y_true"] == kind for each in lines) for kind in kinds}
+    assert counts == dict.fromkeys(kinds, 80) and made["classes"] == sorted(kinds)  # a fifth of 400 each
+    assert "persistence" not in made["references"] and made["macro_f1"] < 0.99
+    alone = good(box, f"--mode infer --ckpt {folder} --csv 2.csv --no-plots")
+    assert {each["y_true"] for each in preds(alone)} - {""} == {kinds[2]}
