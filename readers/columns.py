@@ -19,26 +19,25 @@ import numpy as np
 from data import Source, no_series
 from errors import DataError, UsageError, nearest
 from readers.categories import NOTHING, Asked
-from readers.cells import Parsed, parse
+from readers.cells import parse
 from readers.clock import DAY
+from readers.counter import without_counter
 from readers.dialect import Dialect
 from readers.files import dialect_of, open_table, read_whole, text_start
 from readers.fitting import MOST_ABOVE
-from readers.guess import LINE, is_clock_word, is_id_word
+from readers.guess import LINE
 from readers.keyless import without_keyless
 from readers.longtext import Answer, LongText, Numbering, table_of
 from readers.owned import counted_each
 from readers.parted import joined
 from readers.pieces import BLOCK, Pieces
+from readers.restarts import counted_anew, recordings
 from readers.sieve import Sieve
 from readers.stamps import Locate, Stamps, parsed_stamps, read_stamps
 from readers.worded import without_worded
 from readers.years import are_halves
 
 NAMELESS = ("", "Unnamed: 0")  # the second is what pandas writes for a frame's index that it read back
-MOSTLY_COUNTED = 0.9  # of the steps of what numbers the lines of several parts of a larger table
-MOSTLY_ON = 0.98  # of the steps of a time: a few lines are late
-LEAST_NUMBERED = 10  # lines whose numbers are no data by chance
 MOST_NAMES = 30  # columns that a hint lists
 HOURS = ("hour", "hours", "hr", "hh", "time", "stunde", "zeit", "uhrzeit", "heure", "hora", "ora", "uur", "timme")
 _ZONES = ("utc", "gmt", "lst", "local", "of", "day", "cet", "mez", "est", "mst", "pst", "cst")  # beside an hour's name
@@ -277,9 +276,13 @@ def read_text(text: LongText, wanted: Wanted, locate: Locate, sha256: str, size:
     text.check_widths(len(names))
     asked = wanted.columns is not None
     parsed = parse(text, names, needed[:keys], needed[keys:], asked, wanted.categories)
-    counter: list[str] = []
+    begin, counter = np.arange(0), list[str]()
+    if wanted.time == LINE and not of and not text.dialect.strict:
+        measured = parsed.columns[: len(parsed.columns) - len(parsed.words)]
+        begin, counter = recordings(measured, parsed.values, text.begins)
     if wanted.columns is None and not text.dialect.strict:
-        parsed, counter = without_counter(parsed, wanted.time == LINE)
+        parsed, left_out = without_counter(parsed, wanted.time == LINE)
+        counter += left_out
     more += counter
     stamps = parsed_stamps(parsed.keys[times[0]], text.text) if len(times) == 1 else None
     if stamps and len(stamps.times) and are_halves([text.cells(0)[names.index(times[0])].strip()]):
@@ -293,6 +296,8 @@ def read_text(text: LongText, wanted: Wanted, locate: Locate, sha256: str, size:
     ids = ids_of([parsed.keys[name] for name in of], text) if of else None
     if ids is not None and wanted.time == LINE:
         stamps = counted_each(stamps, ids)
+    if len(begin):
+        stamps = replace(stamps, times=counted_anew(stamps.times, begin))
     numbers = {name: number for number, name in enumerate(names)}
     return LongFile(
         path=text.path,
@@ -307,42 +312,6 @@ def read_text(text: LongText, wanted: Wanted, locate: Locate, sha256: str, size:
         words=parsed.words,
         text=parsed.text,
     )
-
-
-def without_counter(parsed: Parsed, lined: bool = False) -> tuple[Parsed, list[str]]:
-    """What was read without a column that only numbers the lines, as `no` or `index` does, and the note on it.
-
-    Parameters
-    ----------
-    parsed : all columns of a table; nobody named the ones to read.
-    lined : whether its lines are steps, so that a time that grows from each to the next says nothing else.
-    """
-    count = parsed.values.shape[1]
-    if count < LEAST_NUMBERED or len(parsed.columns) < 2:
-        return parsed, []
-    notes: list[str] = []
-    for number, name in enumerate(parsed.columns[: len(parsed.columns) - len(parsed.words)]):
-        named, clock = is_id_word(name, things=False), lined and is_clock_word(name)
-        if not (named or clock or (lined and number == 0)):
-            continue
-        at = parsed.columns.index(name)
-        first, gone = parsed.values[at, 0], np.diff(parsed.values[at].astype(np.float64))
-        steps = (first + np.arange(count)).astype(parsed.values.dtype)
-        counts = first in (0, 1) and np.array_equal(parsed.values[at], steps)
-        rising = lined and named and ((gone > 0).all() or (gone == 1).mean() > MOSTLY_COUNTED)
-        if (counts and (named or number == 0)) or rising:
-            notes = [f"column {name!r} numbers the lines and is left out; --columns reads it too", *notes]
-        elif clock and (gone > 0).mean() > MOSTLY_ON:
-            least, most = f"{gone.min():.3g}", f"{gone.max():.3g}"
-            told = f"in steps of {least}" + f" to {most}" * (most != least)
-            notes.append(f"each line is a step: column {name!r}, {told}, is left out; --columns reads it too")
-        else:
-            continue
-        rest = tuple(other for other in parsed.columns if other != name)
-        parsed = replace(parsed, columns=rest, values=np.delete(parsed.values, at, axis=0))
-        if len(rest) < 2:
-            break
-    return parsed, notes
 
 
 def located(path: Path, dialect: Dialect, keys: Sequence[str], numbering: Numbering | None, record: int) -> str:

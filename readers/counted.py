@@ -7,7 +7,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from readers.dialect import Dialect
+from readers.fitting import MOST_LINES
 from readers.guess import is_clock_word, is_id_word, rises, steps_named
+from readers.restarts import begin_anew
 
 EVEN, LEAST_EVEN = 0.01, 5  # of a step, by which it may be off as rounding makes it; steps, at least
 
@@ -39,6 +41,18 @@ def clocks(columns: Columns, dialect: Dialect) -> list[str]:
     columns : cells by name. dialect : what a number is.
     """
     return [name for name, cells in columns.items() if is_clock_word(name) and _grow(cells, dialect)]
+
+
+def anew(columns: Columns, dialect: Dialect) -> list[str]:
+    """The columns that are named as times are and grow in the first lines, from their beginning again with each of
+    several recordings.
+
+    Parameters
+    ----------
+    columns : cells by name, of the first lines and of some from all over. dialect : what a number is.
+    """
+    named = {name: _numbers(cells, dialect) for name, cells in columns.items() if is_clock_word(name)}
+    return [name for name, numbers in named.items() if begin_anew(name, numbers[:MOST_LINES])]
 
 
 def is_index(name: str, cells: Sequence[str]) -> bool:

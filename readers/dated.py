@@ -14,7 +14,7 @@ from pathlib import Path
 
 from readers import written
 from readers.columns import is_hour_word
-from readers.counted import Columns, are_even, clocks, even_counter, is_index
+from readers.counted import Columns, anew, are_even, clocks, even_counter, is_index
 from readers.daynumbers import scale_of, spelled_out
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines, lines_about
@@ -279,7 +279,7 @@ def _lined(title: Sequence[str], columns: Columns, dialect: Dialect) -> Dated | 
     title : the names as the header has them. columns : the cells, by name.
     """
     names = list(columns)
-    timed = clocks(columns, dialect)
+    timed = clocks(columns, dialect) or anew(columns, dialect)
     index = names[:1] if is_index(title[0], columns[names[0]][:MOST_LINES]) else []
     kept = [name for name in names if name not in (*timed, *index)]
     rows = list(zip(*(columns[name] for name in kept), strict=True))

@@ -19,6 +19,7 @@ from readers.dialect import Dialect, line_of, width_error
 from readers.files import decode
 from readers.fitting import MOST_ABOVE, rows_of
 from readers.guess import LINE, has_names
+from readers.restarts import parted
 from readers.tidying import foot, numbered, widened
 from readers.unfolded import VIRTUAL, unfolded
 from readers.units import units_below
@@ -57,6 +58,7 @@ class LongText:
     path: Path
     dialect: Dialect
     numbering: Numbering = Numbering()
+    begins: tuple[int, ...] = ()  # of recordings that blank lines part but the first, counted from 0
     written: ClassVar[bool] = True  # by people and devices, who choose marks, not by this program
 
     @cached_property
@@ -272,6 +274,7 @@ def tidied(table: LongText, keys: Sequence[str], notes: Sequence[str]) -> tuple[
     if again := _again(table):
         out += again
         told.append(f"the names come again in {many(len(again), 'line')} below, left out")
+    blank: list[int] = []
     if (b"\n\n" in table.text or b"\n\r\n" in table.text) and not table.quoted:
         blank = [
             number for number, line in enumerate(table.text.split(b"\n"), 1) if not line.strip() and number not in out
@@ -281,6 +284,8 @@ def tidied(table: LongText, keys: Sequence[str], notes: Sequence[str]) -> tuple[
     title = numbered(widened(names, [row for row in rows[1:] if any(row)]))
     if len({*names} - {""}) < sum(map(bool, names)):
         told.append(f"names that come twice are numbered: {', '.join(n for n in title if n and n not in names)}")
+    begins = parted(np.setdiff1d(np.arange(2, last + 1), out), blank) if blank and keys[0] == LINE else ()
+    table = replace(table, begins=tuple(map(int, begins)))
     return without_lines(table, title if title != names else [], sorted(out)), told
 
 

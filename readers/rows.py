@@ -19,6 +19,7 @@ from readers.columns import LongFile
 from readers.frequencies import fixed_freq
 from readers.mapped import side_by_side, taken
 from readers.paths import abridge
+from readers.restarts import beginnings, row_names
 from readers.summertime import HOUR, in_such_a_night
 from settings.zones import zone_changed_at
 
@@ -104,7 +105,7 @@ def join(files: Sequence[LongFile], names: Sequence[str]) -> Rows:
     parts, orders, times, counts = [], [], [], [0]
     words, every = _same_words(files)
     for file, values, name in zip(files, every, names, strict=True):
-        codes, ids = (None, [name]) if file.ids is None else pandas.factorize(file.ids)
+        codes, ids = _of_one(file, name) if file.ids is None else pandas.factorize(file.ids)
         for one in ids:
             if one in of:
                 what = f"id {one!r} is also in {of[one].path}"
@@ -123,6 +124,14 @@ def join(files: Sequence[LongFile], names: Sequence[str]) -> Rows:
         records=_one(orders),
         words=words,
     )
+
+
+def _of_one(file: LongFile, name: str) -> tuple[np.ndarray | None, list[str]]:
+    """The number of the row of each line of a file without ids, None for one row, and the names of the rows."""
+    at = beginnings(file.stamps.times) if file.stamps.counted else np.arange(0)
+    if not len(at):
+        return None, [name]
+    return np.searchsorted(at, np.arange(file.lines), "right"), row_names(name, len(at) + 1)
 
 
 def _one(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -26,8 +26,8 @@ from readers.columns import (
     needed_of,
     read_file,
     read_text,
-    without_counter,
 )
+from readers.counter import without_counter
 from readers.dialect import Dialect
 from readers.files import OpenTable, decode, dialect_of, line_blocks, open_table
 from readers.filling import Blurred, Filling

@@ -18,6 +18,7 @@ from readers.along import with_label
 from readers.dialect import Dialect
 from readers.guess import is_person, steps_named
 from readers.paths import abridge, expand_paths
+from readers.restarts import file_of
 from readers.rows import file_names
 
 FOLDER, FILENAME = "folder", "filename"  # what --label-src-ch takes, unless a column is called so
@@ -150,9 +151,9 @@ def labelled(
     of = dict(zip(file_names(paths), words, strict=True))
     kinds = tuple(sorted(set(words))) if not known else tuple(known)
     at = {word: float(number) for number, word in enumerate(kinds)}
-    codes = np.array([at.get(of.get(row, ""), np.nan) for row in series.rows], np.float32)
+    codes = np.array([at.get(of.get(file_of(row, of), ""), np.nan) for row in series.rows], np.float32)
     if steps is None:
-        steps = min(Counter(words).values()) < LEAST_FILES
+        steps = min(np.bincount(codes[~np.isnan(codes)].astype(int), minlength=len(kinds))) < LEAST_FILES
     if not steps:
         return replace(series, labels=codes[:, None], label_names=(place,), label_words=(kinds,))
     return with_label(series, place, np.repeat(codes, series.lengths), kinds)
