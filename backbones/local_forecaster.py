@@ -68,9 +68,13 @@ class LocalForecaster(Backbone):
         """Steps of a second, longer season; 1 for none."""
         return int(self.period[1])
 
+    def periods(self, train: Histories) -> tuple[int, int]:
+        """The period of a season and that of a second, longer one, where none was given."""
+        return periods_of(train)
+
     def fit_histories(self, data: HistoryFitting) -> dict[str, Any]:
         """Take the periods, and where the data's zero is. Returns the periods."""
-        found = (self.given, 1) if self.given else periods_of(data.train)
+        found = (self.given, 1) if self.given else self.periods(data.train)
         self.period.copy_(torch.tensor(found))
         self.level.copy_(torch.from_numpy(data.train.level))
         return {"period": found[0]} | ({"second_period": found[1]} if found[1] > 1 else {})

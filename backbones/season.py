@@ -36,6 +36,16 @@ def periods_of(train: Histories) -> tuple[int, int]:
     return first, found if found in longer else min(longer, default=1)
 
 
+def repeatable(train: Histories) -> int:
+    """The shortest of the calendar's periods, if half of the series have one and a horizon; else 1.
+
+    To repeat a year, and to try how well that does, takes no second one.
+    """
+    half = float(np.median([piece.shape[1] for piece in train.pieces(train.horizon)])) if len(train) else 0.0
+    shortest = min(train.periods, default=1)
+    return shortest if shortest + train.horizon <= half else 1
+
+
 def shows_season(train: Histories) -> bool:
     """Whether training shows a period."""
     return _found(train)[0] > 1

@@ -1,7 +1,7 @@
 """The last season again: `y[T + h] = y[T + h - m ceil(h / m)]` for a period of m steps.
 
-The period is the calendar's, or else the one that training shows; `second=true` takes the longer of two (the week in
-hourly data). Where a history has no whole period, its last value is repeated.
+The period is the calendar's, one cycle of which is enough, or else the one that training shows; `second=true` takes the
+longer of two (the week in hourly data). Where a history has no whole period, its last value is repeated.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from backbones import register
-from backbones.histories import Stack
+from backbones.histories import Histories, Stack
 from backbones.local_forecaster import LocalForecaster
+from backbones.season import repeatable
 
 HYPER = {
     "period": {"default": 0, "min": 0, "max": 100000, "help": "steps of the season; 0: the calendar's, or found"},
@@ -21,6 +22,10 @@ HYPER = {
 @register
 class SeasonalNaive(LocalForecaster):
     """One gather, whatever the number of origins."""
+
+    def periods(self, train: Histories) -> tuple[int, int]:
+        first, second = super().periods(train)
+        return (first if first > 1 else repeatable(train)), second
 
     def local(self, stack: Stack) -> np.ndarray:
         period = self.second if self.hyper.second and self.second > 1 else self.season

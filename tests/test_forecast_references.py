@@ -84,3 +84,17 @@ def test_a_run_without_references_does_not_run_the_slow_ones_and_inference_still
     assert "repeat_last" in kept and not {"theta", "ets"} & set(kept)
     shown = good(tmp_path, f"--mode infer --demo --ckpt {trained} --no-plots --tag later")
     assert strict(shown / "summary.json")["references"]["theta"]["mse"] > 0
+
+
+def test_weeks_of_less_than_two_years_are_repeated_by_the_backbone_as_by_the_reference(tmp_path):
+    """120 weeks, of which 84 are training: the year is repeated, and `auto` relies on that where it is right."""
+    weeks = np.arange("2020-01-06", "2022-04-19", 7, dtype="datetime64[D]")
+    y = 50 + 10 * np.sin(2 * np.pi * np.arange(120) / 52) + np.random.default_rng(0).normal(size=120)
+    lines = "\n".join(f"{week},{value:.3f}" for week, value in zip(weeks, y, strict=True))
+    (tmp_path / "w.csv").write_text(f"week,y\n{lines}\n")
+    words = "--mode train --task forecast --csv w.csv --time-col week --horizon 12 --no-plots"
+    found = strict(good(tmp_path, words, "--backbone seasonal_naive") / "summary.json")
+    assert found["fit"]["period"] == 52
+    assert found["mse"] == pytest.approx(found["references"]["seasonal_naive"]["mse"], rel=1e-5)
+    blend = "--backbone auto --model-args members=seasonal_naive,theta,ets,pretrained_mlp --reference off"
+    assert strict(good(tmp_path, words, blend) / "summary.json")["fit"]["members"]["seasonal_naive"]["weight"] > 0.3

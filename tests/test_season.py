@@ -12,6 +12,7 @@ from backbones.season import (
     _waves_show,
     indices,
     periods_of,
+    repeatable,
     seasonal,
     without_second,
 )
@@ -142,6 +143,16 @@ def test_the_periods_are_those_of_the_calendar_as_far_as_series_are_long_enough(
     assert periods_of(histories(rows, periods=(365,))) == (1, 1)
     waves = [np.sin(2 * np.pi * np.arange(200) / 8)[None] + 0.1 * np.random.default_rng(7).normal(size=(1, 200))]
     assert periods_of(histories(waves, periods=())) == (8, 1)
+
+
+def test_to_repeat_a_period_one_cycle_and_a_horizon_are_enough():
+    rows = list(np.random.default_rng(6).normal(size=(3, 1, 80)))
+    seen = histories(rows, periods=(52, 365))
+    known = seen.pieces(seen.horizon)[0].shape[1]
+    assert repeatable(seen) == 52 and periods_of(seen) == (1, 1)
+    assert repeatable(histories(rows, periods=(known - seen.horizon,))) == known - seen.horizon
+    assert repeatable(histories(rows, periods=(known - seen.horizon + 1,))) == 1
+    assert repeatable(histories(rows, periods=())) == 1
 
 
 def plain_second(y: np.ndarray, step: int, end: int, period: int, reach: int) -> float:
