@@ -23,31 +23,51 @@ _LONG = [
     *("August", "September", "October", "November", "December"),
 ]
 _ENGLISH = [name[:3] for name in _LONG]
-_MONTHS = (  # German, French, Spanish, Italian, Portuguese, Dutch, Scandinavian, Polish, Czech, Turkish, Russian
-    "januar jänner janvier janv enero ene gennaio gen janeiro januari styczeń stycznia sty leden ledna ocak oca январь "
-    "января янв",
+# German, French, Spanish, Italian, Portuguese, Dutch, Scandinavian, Polish, Czech, Turkish, Russian; Indonesian, Malay,
+# Romanian, Hungarian, Finnish, Slovene, Serbian, Slovak, Baltic, Icelandic, Catalan, Greek, Ukrainian, Arabic, Hebrew.
+_MONTHS = (
+    "januar jänner janvier janv enero ene gennaio gen janeiro januari styczeń stycznia sty leden ledna ocak oca "
+    "январь января янв ianuarie ian január jaanuar janvāris sausis sausio tammikuu tammikuuta tammi janúar gener "
+    "ιανουάριος ιανουαρίου ιαν січень січня січ يناير ינואר",
     "februar février févr fév fevrier febrero febbraio fevereiro fev februari luty lutego lut únor února şubat şub "
-    "февраль февраля фев февр",
-    "märz mär mars marzo maerz março março maart mrt marts marzec marca březen března mart март марта мар",
-    "avril avr abril abr aprile april kwiecień kwietnia kwi duben dubna nisan nis апрель апреля апр",
-    "mai mayo maggio mag maio mei maj maja květen května mayıs май мая",
-    "juni juin junio giugno giu junho czerwiec czerwca cze červen června haziran haz июнь июня июн",
-    "juli juillet juil julio luglio lug julho lipiec lipca lip červenec července temmuz tem июль июля июл",
-    "août agosto ago aout augustus augusti sierpień sierpnia sie srpen srpna ağustos ağu август августа авг",
-    "sept septembre septiembre settembre set sett setembro wrzesień września wrz září eylül eyl сентябрь сентября сен "
-    "сент",
+    "февраль февраля фев февр februarie február febr veebruar februāris vasaris vasario helmikuu helmikuuta helmi "
+    "febrúar febrer φεβρουάριος φεβρουαρίου φεβ лютий лютого лют فبراير פברואר",
+    "märz mär mars marzo maerz março maart mrt marts marzec marca březen března mart март марта мар maret mac "
+    "martie március márc marec märts kovas kovo maaliskuu maaliskuuta maalis març μάρτιος μαρτίου μαρ березень "
+    "березня бер مارس מרץ",
+    "avril avr abril abr aprile april kwiecień kwietnia kwi duben dubna nisan nis апрель апреля апр aprilie április "
+    "ápr apríl aprill aprīlis balandis balandžio huhtikuu huhtikuuta huhti απρίλιος απριλίου απρ квітень квітня кві "
+    "أبريل אפריל",
+    "mai mayo maggio mag maio mei maj maja květen května mayıs май мая május máj maijs gegužė gegužės toukokuu "
+    "toukokuuta touko maí maig μάιος μαΐου μαϊ травень травня тра مايو מאי",
+    "juni juin junio giugno giu junho czerwiec czerwca cze červen června haziran haz июнь июня июн iunie iun június "
+    "jún junij juuni jūnijs birželis birželio kesäkuu kesäkuuta kesä júní juny ιούνιος ιουνίου ιουν червень червня "
+    "чер يونيو יוני",
+    "juli juillet juil julio luglio lug julho lipiec lipca lip červenec července temmuz tem июль июля июл julai "
+    "iulie iul július júl julij juuli jūlijs liepa liepos heinäkuu heinäkuuta heinä júlí juliol ιούλιος ιουλίου "
+    "ιουλ липень липня лип يوليو יולי",
+    "août agosto ago aout augustus augusti sierpień sierpnia sie srpen srpna ağustos ağu август августа авг agustus "
+    "agu agt ags ogos augusztus avgust avg augusts rugpjūtis rugpjūčio elokuu elokuuta elo ágúst agost αύγουστος "
+    "αυγούστου αυγ серпень серпня сер أغسطس אוגוסט",
+    "sept septembre septiembre settembre set sett setembro wrzesień września wrz září eylül eyl сентябрь сентября "
+    "сен сент septembrie szeptember szept septembar septembris rugsėjis rugsėjo syyskuu syyskuuta syys setembre "
+    "σεπτέμβριος σεπτεμβρίου σεπ вересень вересня вер سبتمبر ספטמבר",
     "oktober octobre octubre ottobre ott okt outubro out październik października paź říjen října ekim eki октябрь "
-    "октября окт",
-    "novembre noviembre novembro listopad listopada lis listopadu kasım kas ноябрь ноября ноя нояб",
+    "октября окт octombrie október oktobar oktoober oktobris spalis spalio lokakuu lokakuuta loka οκτώβριος "
+    "οκτωβρίου οκτ жовтень жовтня жов أكتوبر אוקטובר",
+    "novembre noviembre novembro listopad listopada lis listopadu kasım kas ноябрь ноября ноя нояб noiembrie noi "
+    "novembar novembris lapkritis lapkričio marraskuu marraskuuta marras nóvember νοέμβριος νοεμβρίου νοε листопад "
+    "листопада лис نوفمبر נובמבר",
     "dezember dez décembre diciembre dicembre dic decembre déc dezembro december desember grudzień grudnia gru "
-    "prosinec prosince aralık ara декабрь декабря дек",
+    "prosinec prosince aralık ara декабрь декабря дек decembrie disember dis decembar detsember decembris gruodis "
+    "gruodžio joulukuu joulukuuta joulu desembre des δεκέμβριος δεκεμβρίου δεκ грудень грудня гру ديسمبر דצמבר",
 )
-MONTHS = {word: name for name, words in zip(_ENGLISH, _MONTHS, strict=True) for word in words.split()}
+MONTHS = {word.casefold(): name for name, words in zip(_ENGLISH, _MONTHS, strict=True) for word in words.split()}
 _DAYS = {  # of a week, by their first two letters, in the same languages
     "mo", "di", "mi", "do", "fr", "sa", "so", "tu", "we", "th", "su", "lu", "ma", "me", "je", "ve", "gi", "ju",
     "vi", "sá", "se", "te", "qu", "vr", "za", "wo", "zo", "må", "ti", "on", "to", "lö", "sö", "lø", "sø", "pn",
     "wt", "śr", "cz", "pi", "ni", "po", "út", "st", "čt", "pá", "pz", "pa", "ça", "pe", "cu", "ct", "пн", "вт",
-    "ср", "чт", "пт", "сб", "вс", "по", "че", "пя", "су",
+    "ср", "чт", "пт", "сб", "вс", "по", "че", "пя", "су", "нд", "δε", "τρ", "τε", "πέ", "πα", "σά", "κυ",
 }  # fmt: skip
 _NO_DAYS = ("total", "sum", "somme", "mean", "media", "mittel", "moyen", "min", "max")  # though they begin as one does
 _WORD = re.compile(r"[^\W\d_]{2,}\.?")

@@ -17,6 +17,17 @@ from .test_strangers import taken
 
 MONTHS = {
     "German": "Jan Feb Mär Apr Mai Jun Jul Aug Sep Okt Nov Dez",
+    "Indonesian": "Januari Februari Maret April Mei Juni Juli Agustus September Oktober November Desember",
+    "Malay": "Januari Februari Mac April Mei Jun Julai Ogos September Oktober November Disember",
+    "Romanian": "ianuarie februarie martie aprilie mai iunie iulie august septembrie octombrie noiembrie decembrie",
+    "Hungarian": "január február március április május június július augusztus szeptember október november december",
+    "Finnish": "tammikuu helmikuu maaliskuu huhtikuu toukokuu kesäkuu heinäkuu elokuu syyskuu lokakuu marraskuu joulukuu",
+    "Slovene": "januar februar marec april maj junij julij avgust september oktober november december",
+    "Catalan": "gener febrer març abril maig juny juliol agost setembre octubre novembre desembre",
+    "Greek": "Ιανουάριος Φεβρουάριος Μάρτιος Απρίλιος Μάιος Ιούνιος Ιούλιος Αύγουστος Σεπτέμβριος Οκτώβριος Νοέμβριος "
+    "Δεκέμβριος",
+    "Ukrainian": "січень лютий березень квітень травень червень липень серпень вересень жовтень листопад грудень",
+    "Arabic": "يناير فبراير مارس أبريل مايو يونيو يوليو أغسطس سبتمبر أكتوبر نوفمبر ديسمبر",
     "French": "janv. févr. mars avr. mai juin juil. août sept. oct. nov. déc.",
     "Spanish": "ene feb mar abr may jun jul ago sep oct nov dic",
     "Italian": "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
