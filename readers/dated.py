@@ -5,7 +5,6 @@ Only a few lines are looked at, and without pandas, so that a mistake elsewhere 
 
 from __future__ import annotations
 
-import itertools
 import re
 import shlex
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from readers import written
 from readers.columns import is_hour_word
 from readers.counted import Columns, anew, are_even, clocks, even_counter, is_index
+from readers.date_parts import count_to, in_parts, is_month_word, minutes_of, year_and_month
 from readers.daynumbers import scale_of, spelled_out
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines, lines_about
@@ -28,7 +28,6 @@ from readers.named_labels import label_among
 from readers.nameless import (
     begin_with_times,
     begins_anew,
-    count_to,
     first_anew,
     first_has_words,
     is_first,
@@ -39,16 +38,12 @@ from readers.nameless import (
 from readers.owned import owner_of
 from readers.owners import HALF, divides, hidden_owner, one_after_another, owners, takes_turns
 from readers.parted import (
-    DAY_OF_YEAR,
     MIDNIGHT,
     NO_YEAR,
     are_of_day,
     first_hour,
-    is_clock_number,
-    is_code,
     is_day_of_year,
     is_interval,
-    is_part,
     is_whole_year,
     of_day,
     times_of_day,
@@ -65,17 +60,6 @@ from readers.unfolded import hour_columns, month_columns
 from readers.years import are_years
 
 LEAST = 3  # lines below the header
-# Of a date, in columns of these names.
-PARTS = tuple(
-    tuple(words.split())
-    for words in (
-        "year yyyy yr yy jahr année annee año ano anno jaar rok år год",
-        "month mm mnth mon mo mth monat mois mes mês mese maand månad miesiąc месяц",
-        "day dd dy da tag jour día dia giorno dag dzień день",
-        "hour hr hh stunde heure hora ora uur timme",
-        "minute minutes min mn",
-    )
-)
 PLAIN = Dialect()
 _DOTTED = re.compile(r"(?:[01]\d|2[0-3])\.[0-5]\d\.[0-5]\d")
 _YEAR = re.compile(written.YEAR)
@@ -296,7 +280,7 @@ def _lined(title: Sequence[str], columns: Columns, dialect: Dialect) -> Dated | 
 
 def _times_of(columns: Columns, time: Sequence[str]) -> list[str]:
     """The times of all lines, of the cells of these columns."""
-    if len(time) > 2 and time[0].casefold() in PARTS[1]:
+    if len(time) > 2 and is_month_word(time[0]):
         return [" ".join([NO_YEAR, *cells]) for cells in zip(*(columns[name] for name in time), strict=True)]
     cells = [spelled_out(name, columns[name])[0] or columns[name] for name in time]
     cells[0] = tuple(whole_years(cells[0])) if len(time) > 2 else cells[0]
@@ -333,21 +317,8 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     clocks = [name for name in found if _are_clocks(name, columns[name])]
     dates = [name for name in found if name not in clocks]
     dates = [name for name in dates if len(set(columns[name])) > 1]  # an export's beginning, or day, is in each line
-    by_name = {name.casefold(): name for name in reversed(columns)}
-    by_name |= {"min": "mm"} if {"MM", "mm"} <= {*columns} else {}
-    parts = [next((by_name[word] for word in words if word in by_name), "") for words in PARTS]
-    if not dates or dates == parts[:1]:
-        if all(parts[:4]):
-            return list(itertools.takewhile(bool, parts))
-        if all(parts[:3]):
-            days = list(zip(*(columns[part] for part in parts[:3]), strict=True))
-            clocks = [name for name, cells in columns.items() if is_clock_number(name, cells)]  # HHMM
-            return [*parts[:3], *clocks[:1]] if len({*days}) < len(days) else parts[:3]
-        if not dates and not parts[0] and all(parts[1:4]) and count_to(columns[parts[1]], 12):
-            return [part for part in parts[1:] if part]  # of a year that has no number
-        whole_days = [] if any(parts[2:]) else _year_and_month(columns, *parts[:2])
-        if both := whole_days or ([] if any(parts[1:3]) else _year_and_part(columns, parts[0])):
-            return both
+    if parts := in_parts(columns, dates):
+        return parts
     if not dates:
         return []
     # Of a year and a date, the date; of the times at which a step begins, ends and was written down, the first.
@@ -362,8 +333,7 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
         return [date, *ends[:1], *parted[:1]] if ends else [date]
     if whole or len(set(columns[date])) == len(columns[date]) or not (clocks or hours):
         return [date]
-    minutes = [by_name[name] for name in PARTS[-1] if name in by_name and not clocks]
-    minutes = [name for name in minutes if all(c.isdecimal() and int(c) < 60 for c in columns[name])]
+    minutes = [] if clocks else minutes_of(columns)
     return [date, (clocks or hours)[0], *minutes[:1]]
 
 
@@ -377,7 +347,7 @@ def _beside(others: Sequence[str], times: Sequence[str]) -> str:
 
 def _bare_months(columns: dict[str, tuple[str, ...]], title: Sequence[str]) -> list[str]:
     """The first two columns where they hold years and months, as statistics offices leave them without names; or []."""
-    return [] if any(title[:2]) else _year_and_month(columns, "1", "2")
+    return [] if any(title[:2]) else year_and_month(columns, "1", "2")
 
 
 def _bare_years(columns: dict[str, tuple[str, ...]], title: Sequence[str]) -> list[str]:
@@ -391,28 +361,6 @@ def _are_clocks(name: str, cells: Sequence[str]) -> bool:
     if all(len(cell) <= CLOCK + 6 and ":" in cell[:3] for cell in cells):
         return True
     return is_hour_word(name) and all(_DOTTED.fullmatch(cell) for cell in cells)
-
-
-def _year_and_month(columns: dict[str, tuple[str, ...]], year: str, month: str) -> list[str]:
-    """These columns where they hold years and months; [] where they do not."""
-    if not (year and month and all(map(_YEAR.fullmatch, columns[year]))):
-        return []
-    return (
-        [year, month] if count_to(columns[month], 12) or all(is_time(f"{cell} 2000") for cell in columns[month]) else []
-    )
-
-
-def _year_and_part(columns: dict[str, tuple[str, ...]], year: str) -> list[str]:
-    """The columns of years and of their quarters, weeks or days; [] where there are none."""
-    if not (year and all(map(_YEAR.fullmatch, columns[year]))):
-        return []
-    part = next((name for name, cells in columns.items() if is_part(name, cells) or all(map(is_code, cells))), "")
-    if part and is_part(part, columns[part]) == DAY_OF_YEAR:
-        pairs = list(zip(columns[year], columns[part], strict=True))
-        if len({*pairs}) < len(pairs):  # several lines a day
-            hours = [name for name, cells in columns.items() if is_clock_number(name, cells)]
-            return [year, part, *hours[:1]]
-    return [year, part] if part else []
 
 
 def _counter(columns: dict[str, tuple[str, ...]]) -> list[str]:

@@ -26,6 +26,7 @@ HEAD = 1 << 18  # bytes of a file's beginning that are looked at
 LEAST_HEAD, MOST_HEAD = 12, 1 << 23  # lines of it, at least, where they are longer, up to so many bytes
 CHUNKS, CHUNK = 8, 1 << 14  # pieces of the rest, as a meter that stood still at first has no decimals there, and bytes
 MOST_LINES = 100  # first lines of each, and about as many from all over the rest of it
+PHASE = (5**0.5 - 1) / 2  # whose multiples modulo 1 are the most even
 MOST_ABOVE = 120  # lines above a header, which is looked for among so many
 MANY = 20  # numbers such as "1,234" in quotes, between commas, of which none has another count of digits: thousands
 FACT = 2  # cells: what is said of a whole table, and its name
@@ -115,8 +116,9 @@ def _whole_lines(text: bytes, *, first: bool, last: bool) -> list[str]:
     """The complete lines of a piece of a file; a piece that is its `first` or `last` begins or ends with one."""
     lines = text.replace(b"\r\n", b"\n").split(b"\n")
     kept = lines[0 if first else 1 : None if last or (first and len(lines) == 1) else -1]
-    spread = range(MOST_LINES, len(kept), len(kept) // MOST_LINES or 1)
-    chosen = sorted({*range(min(MOST_LINES, len(kept))), *spread, *range(len(kept))[-1:]})
+    step = len(kept) // MOST_LINES or 1  # of series whose lines take turns, one alone might come at even steps
+    spread = (at + int(PHASE * (at - MOST_LINES)) % step for at in range(MOST_LINES, len(kept), step))
+    chosen = sorted({*range(min(MOST_LINES, len(kept))), *spread, *range(len(kept))[-1:]} & {*range(len(kept))})
     return [_decoded(kept[at]) for at in chosen if kept[at].strip()]
 
 

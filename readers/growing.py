@@ -22,6 +22,7 @@ DAY = 24 * HOUR
 _SECONDS = re.compile(r"\d{9,10}(?:\.\d+)?|\d{5,7}\.\d+")  # since 1970, or days since long ago
 _BARE_CLOCK = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}[ T]\d{1,2}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?")
 _HALF_DAY = re.compile(r"\b(\d{1,2})((?::\d\d){1,2}(?:\.\d+)?) ?([ap])\.?m\.?$", re.IGNORECASE)
+_MONTH = re.compile(r"(\d{4})[-/](\d{1,2})")
 _NAMED_MONTH = re.compile(r"[^\W\d_]{3}")
 # What the steps of series are called before their numbers, beside words of times.
 _STEPS = ("", "h", "hr", "p", "q", "s", "v", "x", "sample", "point", "value", "bin", "lag", "interval", "slot")
@@ -69,7 +70,9 @@ def stamps_of(cells: Sequence[str]) -> list[float]:
 
 
 def _iso(cells: Sequence[str]) -> list[float]:
-    """Seconds of ISO 8601 times; of what is only like it (2024-1-5, 2024-Q1), its numbers as one."""
+    """Seconds of ISO 8601 times, or months; of what is only like it (2024-1-5, 2024-Q1), its numbers as one."""
+    if all(months := [_MONTH.fullmatch(cell) for cell in cells]):
+        cells = [f"{found[1]}-{int(found[2]):02d}-01" for found in months if found]
     try:
         parsed = [datetime.fromisoformat(cell.replace("Z", "+00:00")) for cell in cells]
         return [(time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() for time in parsed]
@@ -113,9 +116,9 @@ def grows(stamps: Sequence[float]) -> bool:
 
 
 def mostly_even(stamps: Sequence[float]) -> bool:
-    """Whether times in some disorder are those of a log: most lie as far apart as others, which birthdays do not."""
+    """Whether times in some disorder are those of a log: many lie as far apart as others, which birthdays do not."""
     steps = [after - before for before, after in itertools.pairwise(sorted(stamps))]
-    return steps.count(statistics.median_low(steps)) > len(steps) / 2
+    return steps.count(statistics.median_low(steps)) > len(steps) / 3
 
 
 def are_things(names: Sequence[str], stamps: Sequence[float]) -> bool:

@@ -138,11 +138,6 @@ def _one_number(column: Sequence[str]) -> bool:
     return ordered and seconds[0] != seconds[-1] and _SECONDS[0] <= min(seconds) and max(seconds) < _SECONDS[1]
 
 
-def count_to(column: Sequence[str], most: int) -> bool:
-    """Whether all cells are whole numbers from 1 to `most`."""
-    return _whole_within(column, 1, most)
-
-
 def _whole_within(column: Sequence[str], least: int, most: int) -> bool:
     return all(cell.isdecimal() and least <= int(cell) <= most for cell in column)
 

@@ -134,8 +134,9 @@ def takes_turns(columns: Mapping[str, Sequence[str]], stamps: Sequence[float], d
 def hidden_owner(
     columns: Mapping[str, Sequence[str]], stamps: Sequence[float], count: int, dialect: Dialect
 ) -> list[str]:
-    """The column of words, called as ids are, that says whose a line is where the first lines are all of one series, as
-    in a panel by date of which one begins years before the others; [] where lines are no more than steps.
+    """The column of words that says whose a line is where the first lines are all of one series, as in a panel by date
+    of which one begins years before the others: one that is called as ids are, or the only one. [] where lines are no
+    more than steps.
 
     Parameters
     ----------
@@ -144,9 +145,10 @@ def hidden_owner(
     usual = statistics.median_low([b - a for a, b in itertools.pairwise(stamps[:MOST_LINES])] or [0.0])
     if usual <= 0 or count < SEVERAL * ((max(stamps) - min(stamps)) / usual + 1):
         return []
-    one = [name for name, cells in columns.items() if is_id_word(name) and len({*cells[:MOST_LINES]}) == 1]
+    one = [name for name, cells in columns.items() if len({*cells[:MOST_LINES]}) == 1]
     several = [name for name in one if 1 < len({*columns[name]}) <= len(stamps) / LEAST_EACH]
-    return [name for name in several if all(map(dialect.is_text, columns[name]))][:1]
+    words = [name for name in several if all(map(dialect.is_text, columns[name]))]
+    return [name for name in words if is_id_word(name)][:1] or (words if len(words) == 1 else [])
 
 
 def one_after_another(stamps: Sequence[float], mostly: float = MOSTLY) -> bool:

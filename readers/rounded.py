@@ -22,6 +22,7 @@ COARSEST = 60 * SECOND  # what times are rounded to; longer steps of several len
 WHOLE = (DAY, DAY // 24, DAY // 1440, SECOND)  # units of which a step is rather a multiple than nearly one
 FINEST = 10**6  # ns, of a device's own steps
 FINE = [count * FINEST for count in (1, 2, 4, 5, 10, 20, 25, 40, 50, 100, 200, 250, 500)]
+OF_CALENDAR = 28 * DAY  # months and years are no steps of a device, nor is one of them a little early
 UNEVEN, MOSTLY, SPARSE = 0.5, 0.9, 2  # of a step, as far as so many are off; and steps for a line of a row, at most
 
 
@@ -89,6 +90,8 @@ def near_even_steps(rows: Rows) -> tuple[Rows, str] | None:
     if len(steps) < LEAST or steps.min() <= 0:
         return None
     middle = float(np.median(steps))
+    if middle >= OF_CALENDAR:
+        return None
     plain, own = min(EVEN, key=lambda length: abs(length - middle)), _own(rows, steps)
     lengths = dict.fromkeys([plain, *(round(middle / unit) * unit for unit in WHOLE)])
     ways = [(length, _nearest) for length in lengths if length and abs(length - middle) <= JITTER * length]
@@ -126,6 +129,8 @@ def _own(rows: Rows, steps: np.ndarray) -> int:
     `steps` are not nearly those of some whole ones."""
     middle = float(np.median(steps))
     short = steps[np.abs(steps - middle) <= JITTER * middle]
+    if not len(short):  # the median of a year and of five is neither
+        return 0
     usual = float(short.mean())
     whole = np.round(steps / usual)
     if ((whole > 0) & (np.abs(steps - whole * usual) <= JITTER * usual)).mean() < SETTLED:

@@ -28,6 +28,7 @@ MOST_DOUBLED = 50  # lines of a time that comes twice which can be those of nigh
 SELDOM, TENTH = 0.1, DAY // 864_000  # of the steps have the usual length; ns
 SECOND, MILLI, MICRO = 10 * TENTH, TENTH // 100, TENTH // 100_000  # ns
 GAP, NEAR = 3, 0.002  # times the middle step, from which on lines are missing; of a rate, by which one is off
+YEAR = 365.25  # days
 MONTHS = ((28, 31, "MS"), (59, 62, "2MS"), (89, 92, "QS"), (181, 184, "2QS"), (365, 366, "YS"))  # days, a step
 EVEN = [count * DAY // 86_400 for count in (1, 2, 5, 10, 15, 20, 30)]  # ns, of which readings are some seconds off
 EVEN += [60 * step for step in EVEN] + [3600 * count * EVEN[0] for count in (1, 2, 3, 4, 6, 8, 12)]
@@ -366,7 +367,9 @@ def _odd_step(rows: Rows, start: int, end: int) -> DataError:
         hint = "these are months of 4 and 5 weeks (4-4-5), which are not even; --resample 91D averages their quarters"
         return DataError(what, where=rows.locate(start + at + 1), hint=hint)
     days = usual / DAY
-    long = next((Clock(freq) for low, high, freq in MONTHS if low <= days <= high), clock)
+    years = round(days / YEAR)
+    known = [*MONTHS, (365 * years, 366 * years, f"{years}YS")]
+    long = next((Clock(freq) for low, high, freq in known if low <= days <= high), clock)
     better = span(clock.by_beginning if named else _even(long, steps))
     hint = f"--resample {better} makes the steps regular; a step without a line is then a missing value (--nan)"
     hint += "; --time-col line takes each line as a step, whatever its time"

@@ -415,10 +415,10 @@ def label_hint(path: Path, dialect: Dialect) -> str:
         return ""
     if not lines[0][-1].strip() and len(lines[0]) > 1:  # names that end in a separator
         lines = [lines[0][:-1], *(line[: len(lines[0]) - 1] for line in lines[1:])]
-    name = "last" if letters else lines[0][-1].strip()
+    name = "last" if letters else lines[0][-1].strip() or "last"
     cells = [line[-1] for line in lines[1:]]
     time = next(filter(is_time_word, map(str.strip, lines[0])), LINE)
     task = "classify" if kinds.get(len(lines[0]) - 1) == WORDS or len({*cells}) <= FEW else "regress"
-    learned = "the last column" if letters else repr(name)
+    learned = "the last column" if letters or not lines[0][-1].strip() else repr(name)
     what = f"--task {task} --label-src-ch {shlex.quote(name)} if each line is an example, and {learned} what to learn"
     return f"{what}; --time-col {shlex.quote(time)} if each line is a step of time"

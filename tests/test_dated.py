@@ -211,3 +211,10 @@ def test_a_log_in_no_order_has_its_times_and_a_table_of_birthdays_none(tmp_path,
     (tmp_path / "a.csv").write_text("\n".join([f"{name},x", *lines]) + "\n")
     taken = dated(tmp_path / "a.csv", Dialect())
     assert (taken is not None and taken.time == name) == found
+
+
+@pytest.mark.parametrize("names", ["year,month,date_of_month", "Year,Month,DayofMonth", "YEAR,MONTH,DAY_OF_MONTH"])
+def test_the_day_of_a_month_has_several_names(put, names):
+    days = [f"2000,1,{day},{day % 7},{9000 + day}" for day in range(1, 32)]
+    found = dated(put("\n".join([f"{names},day_of_week,births", *days])), Dialect(AUTO, AUTO))
+    assert found.time == names.replace(",", "+")

@@ -140,3 +140,13 @@ def test_lines_of_events_are_no_steps_of_a_device(put, kind):
     path = put("\n".join(["time,x", *(f"{time},1" for time in times.unique())]) + "\n")
     with pytest.raises(DataError):
         read_long([path], time_col="time", nan="drop")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("odd", "hint"), [((1753, 1757), "5YS-JAN"), (range(1742, 1782), "YS-JAN")])
+def test_years_are_no_steps_of_a_device_that_is_early_or_late(put, odd, hint):
+    """Every fifth year, but for two that stand off, or forty of each year: they were put 346 days away, told in ms."""
+    years = sorted({*range(1742, 2003, 5), *odd} - {1747})
+    path = put("\n".join(["year,gini", *(f"{year},0.{year}" for year in years)]) + "\n")
+    with pytest.raises(DataError, match=f"--resample {hint} makes the steps regular"):
+        read_long([path], time_col="year", nan="auto")

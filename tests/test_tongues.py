@@ -21,7 +21,8 @@ MONTHS = {
     "Malay": "Januari Februari Mac April Mei Jun Julai Ogos September Oktober November Disember",
     "Romanian": "ianuarie februarie martie aprilie mai iunie iulie august septembrie octombrie noiembrie decembrie",
     "Hungarian": "január február március április május június július augusztus szeptember október november december",
-    "Finnish": "tammikuu helmikuu maaliskuu huhtikuu toukokuu kesäkuu heinäkuu elokuu syyskuu lokakuu marraskuu joulukuu",
+    "Finnish": "tammikuu helmikuu maaliskuu huhtikuu toukokuu kesäkuu heinäkuu elokuu syyskuu lokakuu marraskuu "
+    "joulukuu",
     "Slovene": "januar februar marec april maj junij julij avgust september oktober november december",
     "Catalan": "gener febrer març abril maig juny juliol agost setembre octubre novembre desembre",
     "Greek": "Ιανουάριος Φεβρουάριος Μάρτιος Απρίλιος Μάιος Ιούνιος Ιούλιος Αύγουστος Σεπτέμβριος Οκτώβριος Νοέμβριος "
