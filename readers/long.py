@@ -30,12 +30,12 @@ from readers.midnights import next_day
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_allowed, is_known, refuses
 from readers.paths import abridge, merge_notes
 from readers.precision import narrowed
+from readers.regular import common_clock
 from readers.resample import average
 from readers.rounded import near_even_steps, on_even_steps, usual_clock
 from readers.rows import (
     Rows,
     check_order,
-    common_clock,
     file_names,
     in_order,
     join,

@@ -12,7 +12,8 @@ from readers.clock import DAY, Clock, infer_clock, weekly
 from readers.frequencies import fixed_freq
 from readers.missing import MOST_PAUSES, PAUSE
 from readers.paths import abridge
-from readers.rows import HEADS, MOST_TWICE, Rows, by_time, clock_change, common_clock, no_weekend, usual_step
+from readers.regular import HEADS, common_clock, no_weekend
+from readers.rows import MOST_TWICE, Rows, by_time, clock_change, usual_step
 
 MOST = 0.02  # of a row's lines may be missing
 GAPPY = 0.5  # where `--nan` says what gaps are, or leaves them

@@ -11,8 +11,9 @@ import numpy as np
 
 from readers.clock import DAY, Clock
 from readers.frequencies import fixed_freq
+from readers.regular import EVEN
 from readers.resample import JITTER, SETTLED
-from readers.rows import EVEN, Rows, line_steps
+from readers.rows import Rows, line_steps
 
 SECOND = 10**9  # ns
 FINER = 3  # times at least that a step is as long as what it is rounded to
