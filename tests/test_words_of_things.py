@@ -446,8 +446,8 @@ def test_a_table_whose_label_nothing_names_is_told_the_flag_that_does(put, tmp_p
     put(table(names="load,speed,kind,side"))
     done = go(tmp_path, "--task classify --csv a.csv --dry-run")
     assert done.code == 3 and "hint: --task classify --label-src-ch side if each line is an example" in done.err
-    rows = [f"{k},{'abcd'[k % 4]}x,w{k},{k % 3}.5" for k in range(30)]  # of a last column without a name
-    (tmp_path / "g.csv").write_text("\n".join(["id,kind,note,", *rows]) + "\n")
+    rows = [f"{k},{'abcd'[k % 4]}x,w{k},{k % 3}.5" for k in range(30)]  # of last columns without names
+    (tmp_path / "g.csv").write_text("\n".join(["id,kind,,", *rows]) + "\n")
     done = go(tmp_path, "--mode train --task forecast --csv g.csv --horizon 2")
     assert done.code == 3 and "--label-src-ch last if each line is an example, and the last column what" in done.err
 
