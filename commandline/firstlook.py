@@ -112,6 +112,7 @@ def _read(words: Sequence[str], given: Mapping[str, Any]) -> tuple[Series | None
     from readers.dialect import Dialect
     from readers.guess import LINE
     from readers.paths import expand_paths
+    from readers.unlabelled import unlabelled_in
     from sources.reading import read
 
     path, *others = expand_paths(words)
@@ -124,7 +125,10 @@ def _read(words: Sequence[str], given: Mapping[str, Any]) -> tuple[Series | None
     for _ in range(TRIES):
         values, _problems = check_all(core_flags(), {**given, **more, "csv": list(words)})
         try:
-            return read(RunConfig(**values)), more, None
+            series = read(RunConfig(**values))
+            wide = series.labels is None and not others and not {"time_col", "header", "index"} & {*given, *more}
+            problem = unlabelled_in(path, asked) if wide else None
+            return None if problem else series, more, problem
         except DataError as error:
             problem = error
             added = _added(error, {*given, *more})
@@ -241,12 +245,13 @@ def _of_long(series: Series, place: Sequence[str]) -> list[tuple[list[str], str]
 def _label(series: Series) -> str:
     """The column that classify would take as the label: the only one with the name of a label, or else the only one of
     codes, or else the only one of words; "" where there is none, or there are several."""
-    from readers.guess import is_class_word, is_person
+    from readers.guess import is_person
+    from readers.named_labels import named_as_labels
     from tasks.label_choice import codes
 
     numbers = zip(series.channels, series.values[: series.numeric], strict=False)
     coded = [name for name, values in numbers if codes(values) and not is_person(name)]
-    named = [name for name in (*coded, *series.text) if is_class_word(name)]
+    named = named_as_labels([*coded, *series.text])
     return next((found[0] for found in (named, coded, series.text) if len(found) == 1), "")
 
 

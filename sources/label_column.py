@@ -19,11 +19,12 @@ from readers.files import dialect_of, first_lines
 from readers.fitting import MOST_LINES, rows_of
 from readers.guess import LINE, has_names, is_class_word, is_id_word, is_time, is_time_word, steps_named
 from readers.missing import HINT, fill
-from readers.named_labels import label_among
+from readers.named_labels import label_among, named_as_labels
 from readers.owned import is_owner_word
 from readers.paths import expand_paths
 from readers.spellings import one_spelling, plainly
 from readers.things import IDS, is_letter, kinds_among
+from readers.unlabelled import unlabelled
 from sources import path_labels
 from sources.reading import names_of, read, strict_on_gaps
 
@@ -297,6 +298,35 @@ def _words_alone(names: Sequence[str], lines: Sequence[Sequence[str]], dialect: 
     return names[-1] if named and words[-1] and not any(words[:-1]) and len(names) > LEAST else ""
 
 
+def _beside_steps(names: Sequence[str], lines: Sequence[Sequence[str]], dialect: Dialect, path: Path) -> str:
+    """The column at an end of a wide table whose name is unlike those of its steps, or which alone holds text, told; ""
+    for none."""
+    ids = len(names) > LEAST and is_id_word(names[0])
+    firsts = [line[0].strip() for line in lines[1:]]
+    places = [("last", names[-1], names[ids:-1])]
+    if not ids and 2 * len(set(firsts)) <= len(firsts):  # else they are row ids
+        places.append(("first", names[0], names[1:]))
+    for place, name, others in places:
+        plain = name and not dialect.is_number(name) and not is_time(name) and not is_time_word(name)
+        if (
+            not plain
+            or len(others) < LEAST
+            or not steps_named(others, dialect)
+            or steps_named([*others, name], dialect)
+        ):
+            continue
+        numbers = [number for other in others if (number := dialect.number(other)) is not None]
+        if len(numbers) == len(others) and not all(a < b for a, b in pairwise(numbers)):  # the first line is data
+            if not all(dialect.is_text(line[-1 if place == "last" else 0]) for line in lines):
+                continue
+            told = "label: the %s column of %s, which alone holds text; --label-src-ch names another"
+            log.info(told, place, path)
+            return place
+        log.info("label: column %r of %s, named unlike the steps; --label-src-ch names another", name, path)
+        return name
+    return ""
+
+
 def _named(names: Sequence[str], lines: Sequence[Sequence[str]], dialect: Dialect) -> str:
     """The column of a table of things, not of steps, that is named as labels are, where it is the only one; else "".
 
@@ -304,7 +334,7 @@ def _named(names: Sequence[str], lines: Sequence[Sequence[str]], dialect: Dialec
     """
     if len(names) <= LEAST or any(map(dialect.is_number, names)) or steps_named(names[1:-1], dialect):
         return ""
-    named = [name for name in names if is_class_word(name)]
+    named = named_as_labels(names)
     kinds = kinds_among([names, *lines], dialect)
     if len(named) != 1 or not {names[at] for at, kind in kinds.items() if kind != IDS} - {*named}:
         return label_among(names, lines)
@@ -374,29 +404,8 @@ def usual(config: RunConfig) -> int | str:
     if len(lines) <= LEAST or len({len(line) for line in lines}) > 1:
         return config.label_src_ch
     names = [cell.strip() for cell in lines[0]]
-    ids = len(names) > LEAST and is_id_word(names[0])
-    firsts = [line[0].strip() for line in lines[1:]]
-    places = [("last", names[-1], names[ids:-1])]
-    if not ids and 2 * len(set(firsts)) <= len(firsts):  # else they are row ids
-        places.append(("first", names[0], names[1:]))
-    for place, name, others in places:
-        plain = name and not dialect.is_number(name) and not is_time(name) and not is_time_word(name)
-        if (
-            not plain
-            or len(others) < LEAST
-            or not steps_named(others, dialect)
-            or steps_named([*others, name], dialect)
-        ):
-            continue
-        numbers = [number for other in others if (number := dialect.number(other)) is not None]
-        if len(numbers) == len(others) and not all(a < b for a, b in pairwise(numbers)):  # the first line is data
-            if not all(dialect.is_text(line[-1 if place == "last" else 0]) for line in lines):
-                continue
-            told = "label: the %s column of %s, which alone holds text; --label-src-ch names another"
-            log.info(told, place, path)
-            return place
-        log.info("label: column %r of %s, named unlike the steps; --label-src-ch names another", name, path)
-        return name
+    if place := _beside_steps(names, lines, dialect, path):
+        return place
     if name := _named(names, lines[1:], dialect):
         log.info("label: column %r of %s, by its name; --label-src-ch names another", name, path)
         return name
@@ -406,4 +415,7 @@ def usual(config: RunConfig) -> int | str:
     if _is_of_ucr(path, lines, dialect):
         log.info("label: the first column of %s, as in the UCR archive; --label-src-ch names another", path)
         return "first"
+    of_steps = more or {"header", "index", "bin_rule", "bin_thr", "label_offset", "context_len"} & config.given
+    if not of_steps and (error := unlabelled(path, lines, dialect)):
+        raise error
     return config.label_src_ch

@@ -15,6 +15,7 @@ from data import Series
 from errors import many, printable
 from readers.guess import is_class_word, is_person, last_word
 from readers.mapped import is_mapped
+from readers.named_labels import named_as_labels
 from readers.paths import abridge
 from readers.runs import MOST_CODES
 from sources import label_column, path_labels
@@ -81,7 +82,7 @@ def _may_be_label(series: Series, channel: int) -> bool:
 def _coded(series: Series, coded: Sequence[int], label: int | str) -> dict[str, Any]:
     """{"label_src_ch": the channel} of the only column of codes, or the only one of them that is named as labels are,
     told; where neither is, they are told, and the first column stays the label."""
-    named = [c for c in coded if is_class_word(series.channels[c])]
+    named = [series.channels.index(name) for name in named_as_labels([series.channels[c] for c in coded])]
     only = coded if len(coded) == 1 else named
     if len(only) == 1 and list(only) != [label]:
         which = "" if len(coded) == 1 else " that is named as a label"
