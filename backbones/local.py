@@ -9,6 +9,10 @@ ridge regression of their changes on trend and lags, which shrinks towards a ran
 
 Where the test of `season.seasonal` finds no season P is 1, and levels are the series itself. Estimated anew at every
 origin, all origins at once: a tenth of a millisecond to a millisecond each.
+
+Quantiles that are asked for are those of PATHS courses: at each step of a level one of the errors that the regression
+makes of a step that it has not seen, the larger the less is known there, and for each cycle what one of the past ones
+had beside the shape.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from backbones import register
 from backbones.carried import asked
 from backbones.histories import Stack
 from backbones.local_forecaster import LocalForecaster
+from backbones.mixed_ridges import MixedRidges
 from backbones.season import seasonal
 
 HYPER = {
@@ -27,18 +32,21 @@ HYPER = {
 
 MOST_CYCLES, MOST_STEPS, LEAST_CYCLES = 60, 200, 3  # of history: with a season, and without
 SHAPED = 2  # cycles that the shape comes from
-PENALTIES = np.logspace(-4, 4, 25)
 POWERS = np.linspace(0.0, 1.0, 5)  # of Box and Cox
 MOST = 3.0  # times the greatest level so far, for a forecast
 CELLS = 1 << 20
+PATHS = 200
+DOUBTED = 4.0  # times the variance of an error, for the doubt about its mean, at most
 
 
 @register
 class Local(LocalForecaster):
     """Each origin by itself."""
 
+    _has_quantiles = True
+
     def local(self, stack: Stack) -> np.ndarray:
-        made = np.empty((len(stack), self.forecast.horizon))
+        made = np.empty((len(stack), self.forecast.levels, self.forecast.horizon))
         has = np.flatnonzero(seasonal(stack, self.season))
         grid, which, late = asked(stack.some(has), self.season)
         long = (grid.end >= LEAST_CYCLES * self.season)[which]
@@ -47,20 +55,25 @@ class Local(LocalForecaster):
         if long.any():
             ahead = self._forecast(grid, self.season, self.forecast.horizon + int(late.max()))
             steps = late[long, None] + np.arange(self.forecast.horizon)
-            made[folded] = np.take_along_axis(ahead[which[long]], steps, axis=1)
+            made[folded] = np.take_along_axis(ahead[which[long]], steps[:, None], axis=2)
         made[~folded] = self._forecast(stack.some(~folded), 1, self.forecast.horizon)
         return made
 
     def _forecast(self, stack: Stack, period: int, horizon: int) -> np.ndarray:
-        """The forecasts [n, H] from cycles of so many steps."""
-        made = np.empty((len(stack), horizon))
+        """The forecasts [n, levels, H] from cycles of so many steps."""
+        made = np.empty((len(stack), self.forecast.levels, horizon))
         most = max(min(MOST_CYCLES if period > 1 else MOST_STEPS, stack.y.shape[1] // period), 1)
-        for part, block in stack.blocks(most * max(period, 8), CELLS):
-            made[part] = self._block(block, period, most, horizon)
+        drawn, width = None, most * max(period, 8)
+        if levels := self.forecast.quantiles:  # the same for all origins, of which none depends on others
+            drawn = np.random.default_rng(0).random((-(-horizon // period), 2, PATHS)).transpose(1, 2, 0)
+            width = max(width, PATHS * horizon)
+        for part, block in stack.blocks(width, CELLS):
+            paths = self._block(block, period, most, horizon, drawn)
+            made[part] = np.quantile(paths, levels, axis=1).swapaxes(0, 1) if levels else paths
         return made
 
-    def _block(self, stack: Stack, period: int, most: int, horizon: int) -> np.ndarray:
-        """The forecasts [n, H] from at most `most` cycles."""
+    def _block(self, stack: Stack, period: int, most: int, horizon: int, drawn: np.ndarray | None) -> np.ndarray:
+        """The courses [n, M, H] from at most `most` cycles; `drawn` as for `continued`, and the same of cycles."""
         cycles = stack.last(most * period).reshape(len(stack), most, period)
         known = np.isfinite(cycles).all(2)
         cycles = np.where(known[:, :, None], cycles, np.nan)
@@ -72,13 +85,39 @@ class Local(LocalForecaster):
         cycles = np.where(known[:, :, None], cycles + shift[:, None, None], 0.0)
         sums = cycles.sum(2)
         level = sums * _shrinkage(cycles, known)[:, None]
-        share = cycles[:, -SHAPED:] / np.where(sums > 0, sums, 1.0)[:, -SHAPED:, None]
-        shape = share.sum(1) / np.maximum(known[:, -SHAPED:].sum(1), 1)[:, None]
+        share = cycles / np.where(sums > 0, sums, 1.0)[:, :, None]
+        shape = share[:, -SHAPED:].sum(1) / np.maximum(known[:, -SHAPED:].sum(1), 1)[:, None]
         beyond = -(-horizon // period)
         every = self.second // period if period > 1 and self.second % period == 0 else 1
-        ahead = continued(level, known, beyond, every)
-        made: np.ndarray = (ahead[:, :, None] * shape[:, None]).reshape(len(stack), -1)
-        return made[:, :horizon] - shift[:, None]
+        ahead = continued(level, known, beyond, every, None if drawn is None else drawn[0])
+        shapes = shape[:, None, None]
+        if drawn is not None and period > 1:
+            shapes = shapes + _beside(cycles, level, share, known, drawn[1])
+        made: np.ndarray = (ahead[..., None] * shapes).reshape(*ahead.shape[:2], -1)
+        return made[..., :horizon] - shift[:, None, None]
+
+
+def _beside(
+    cycles: np.ndarray, level: np.ndarray, share: np.ndarray, known: np.ndarray, drawn: np.ndarray
+) -> np.ndarray:
+    """What cycles had beside the mean shape in shares of their level, of one for each of `drawn` [M, s]: [n, M, s, P].
+
+    The mean is theirs: they are as much larger as it makes them smaller.
+    """
+    count = known.sum(1)
+    mean = share.sum(1) / np.maximum(count, 1)[:, None]
+    off = cycles - level[:, :, None] * mean[:, None]
+    off = np.where(known[:, :, None], off / np.where(level > 0, level, 1.0)[:, :, None], 0.0)
+    off *= np.sqrt(count / np.maximum(count - 1, 1))[:, None, None]
+    found: np.ndarray = off[np.arange(len(off))[:, None, None], _latest(drawn, count, off.shape[1])]
+    return found
+
+
+def _latest(drawn: np.ndarray, count: np.ndarray, most: int) -> np.ndarray:
+    """Numbers of columns: of `most` in each of n lines one of the last `count` [n], for each of `drawn` in [0, 1)."""
+    many = count.reshape(-1, *[1] * drawn.ndim)
+    found: np.ndarray = most - 1 - (drawn * np.maximum(many, 1)).astype(np.int64)
+    return found
 
 
 def _shrinkage(cycles: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -102,13 +141,16 @@ def _shrinkage(cycles: np.ndarray, known: np.ndarray) -> np.ndarray:
     return found
 
 
-def continued(level: np.ndarray, known: np.ndarray, steps: int, every: int = 1) -> np.ndarray:
-    """Positive levels [n, c], the newest last, by `steps` more: [n, steps].
+def continued(
+    level: np.ndarray, known: np.ndarray, steps: int, every: int = 1, drawn: np.ndarray | None = None
+) -> np.ndarray:
+    """Positive levels [n, c], the newest last, by `steps` more: [n, M, steps].
 
     Parameters
     ----------
     known : mask [n, c]; what is known is at the end of each line.
     every : levels of a second season; 1 for none.
+    drawn : [M, steps] in [0, 1), which error each of M courses has at each step; None for one without errors.
     """
     factor = np.ones((len(level), every)) if every < 2 else second_season(level, known, every)
     past, ahead = np.arange(-level.shape[1], 0) % every, np.arange(steps) % every
@@ -119,8 +161,9 @@ def continued(level: np.ndarray, known: np.ndarray, steps: int, every: int = 1) 
     z = np.where(known, _boxed(level / unit, power), 0.0)
     last = z[:, -1:]
     z = np.where(known, z - last, 0.0)
-    made = _unboxed(_recursive(z, known, steps, every) + last, power)
-    capped: np.ndarray = np.minimum(made, MOST) * unit * factor[:, ahead]
+    course = _recursive(z, known, steps, every, drawn) + last[:, None]
+    made = _unboxed(course.reshape(len(level), -1), power).reshape(course.shape)
+    capped: np.ndarray = np.minimum(made, MOST) * (unit * factor[:, ahead])[:, None]
     return capped
 
 
@@ -178,13 +221,14 @@ def _unboxed(z: np.ndarray, power: np.ndarray) -> np.ndarray:
     return grown
 
 
-def _recursive(z: np.ndarray, known: np.ndarray, steps: int, every: int) -> np.ndarray:
-    """Levels z [n, c], of which the last is 0, by `steps` more, one after the other: [n, steps]."""
+def _recursive(z: np.ndarray, known: np.ndarray, steps: int, every: int, drawn: np.ndarray | None) -> np.ndarray:
+    """Levels z [n, c], of which the last is 0, by `steps` more, one after the other: [n, M, steps]."""
     n, most = z.shape
+    courses = 1 if drawn is None else len(drawn)
     lags = [1, every] if 1 < every < most else [1]
     start = max(lags)
     if most <= start + 1:
-        return np.zeros((n, steps))
+        return np.zeros((n, courses, steps))
     count = np.maximum(known.sum(1), 1)[:, None]
     time = 1 - np.arange(most - 1, -1, -1) / count  # 1 at the last
     columns = [np.ones((n, most - start)), time[:, start:], -z[:, start - 1 : -1]]
@@ -192,35 +236,24 @@ def _recursive(z: np.ndarray, known: np.ndarray, steps: int, every: int) -> np.n
     rows = known[:, start:] & known[:, : most - start]
     x = np.where(rows[:, :, None], np.stack(columns, axis=2), 0.0)
     change = np.where(rows, z[:, start:] - z[:, start - 1 : -1], 0.0)
-    weight = ridge_to_nothing(x, change, rows.sum(1))
-    damping = _damping(change, rows)
-    course, t, stride = [z[:, most - 1 - i] for i in range(start - 1, -1, -1)], time[:, -1].copy(), 1 / count[:, 0]
-    for _ in range(steps):
-        stride = stride * damping
+    ridges = MixedRidges(x, change, rows.sum(1))
+    damping, lines = _damping(change, rows), np.arange(n)[:, None]
+    course = [np.repeat(z[:, most - 1 - i, None], courses, axis=1) for i in range(start - 1, -1, -1)]
+    t, stride = time[:, -1:].copy(), 1 / count
+    for step in range(steps):
+        stride = stride * damping[:, None]
         t = t + stride
-        step = weight[:, 0] + weight[:, 1] * t - weight[:, 2] * course[-1]
-        step = step + sum(weight[:, 3 + i] * course[-lag] for i, lag in enumerate(lags[1:]))
-        course.append(course[-1] + step)
-    return np.stack(course[start:], axis=1)
-
-
-def ridge_to_nothing(x: np.ndarray, y: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Ridge regressions [n, q] of y [n, r] on x [n, r, q], averaged over penalties by their leave-one-out errors."""
-    u, s, vt = np.linalg.svd(x, full_matrices=False)
-    uy = np.einsum("nrq,nr->nq", u, y)
-    losses, weights = [], []
-    for penalty in PENALTIES:
-        kept = s**2 / (s**2 + penalty)
-        leverage = np.einsum("nrq,nq->nr", u**2, kept)
-        left = (y - np.einsum("nrq,nq->nr", u, kept * uy)) / np.maximum(1 - leverage, 1e-6)
-        losses.append((left**2).sum(1) / np.maximum(count, 1))
-        weights.append(np.einsum("nq,nqk->nk", s / (s**2 + penalty) * uy, vt))
-    loss = np.array(losses)
-    least = loss.min(0)
-    share = np.exp(-(loss - least) / np.where(least > 0, least, 1.0))
-    share /= share.sum(0)
-    mean: np.ndarray = np.einsum("pn,pnk->nk", share, np.array(weights))
-    return mean
+        at = np.stack(
+            [np.ones_like(course[-1]), np.broadcast_to(t, course[-1].shape), -course[-1]]
+            + [course[-lag] for lag in lags[1:]],
+            axis=2,
+        )
+        change_to = np.einsum("nmq,nq->nm", at, ridges.weight)
+        if drawn is not None:
+            error = ridges.left[lines, _latest(drawn[:, step], rows.sum(1), rows.shape[1])]
+            change_to += error * np.sqrt(1 + np.minimum(ridges.leverage(at), DOUBTED))
+        course.append(course[-1] + change_to)
+    return np.stack(course[start:], axis=2)
 
 
 def _damping(change: np.ndarray, known: np.ndarray) -> np.ndarray:

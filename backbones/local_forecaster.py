@@ -37,13 +37,15 @@ class LocalForecaster(Backbone):
     separate = True
     heads = ("forecast",)
     forecast: ForecastSpec
+    _has_quantiles: bool = False  # `local` gives as many levels as are asked for
     period: torch.Tensor
     level: torch.Tensor
 
     def __init__(self, inputs: InputSpec, hyper: Hyper) -> None:
         super().__init__(inputs, hyper)
         spec, name = self.forecast, type(self).__module__.rpartition(".")[2]
-        spec.refuse_quantiles(name, "forecasts one value a step")
+        if not self._has_quantiles:
+            spec.refuse_quantiles(name, "forecasts one value a step")
         if spec.covariates:
             raise UsageError(
                 f"{name} sees the past of the targets alone",
@@ -56,7 +58,8 @@ class LocalForecaster(Backbone):
 
     @abstractmethod
     def local(self, stack: Stack) -> np.ndarray:
-        """The forecasts [n, H] at the n origins of a stack, each from its own history, in the stack's units."""
+        """The forecasts [n, H] at the n origins of a stack, each from its own history, in the stack's units; of a rule
+        that has quantiles [n, levels, H]."""
 
     @property
     def season(self) -> int:
@@ -83,11 +86,11 @@ class LocalForecaster(Backbone):
     def from_histories(self, histories: Histories) -> torch.Tensor:
         """All origins of all series, in stacks."""
         targets, n = histories.begin.shape
-        made = np.empty((targets * n, histories.horizon))
+        made = np.empty((targets * n, self.forecast.levels, histories.horizon))
         for which, stack in self.stacks(histories):
-            made[which] = self.local(stack)
-        made = made.reshape(targets, n, -1) - histories.level[:, None, None]
-        return torch.from_numpy(made.transpose(1, 0, 2).astype(np.float32))
+            made[which] = self.local(stack).reshape(len(which), *made.shape[1:])
+        made = made.reshape(targets, n, *made.shape[1:]) - histories.level[:, None, None, None]
+        return torch.from_numpy(made.swapaxes(0, 1).reshape(n, -1, histories.horizon).astype(np.float32))
 
     def stacks(self, histories: Histories) -> Iterator[tuple[np.ndarray, Stack]]:
         """The histories in stacks that are as large as `local` can take."""

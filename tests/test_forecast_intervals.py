@@ -70,6 +70,16 @@ def test_few_windows_of_one_series_cover_about_what_they_should():
     assert 0.86 < np.mean(inside) < 0.95
 
 
+@pytest.mark.parametrize(("windows", "narrower"), [(3, False), (100, True)])
+def test_few_windows_do_not_narrow_the_quantiles_of_a_model(windows, narrower):
+    """All truths lie in the middle of ends that are 2 apart."""
+    truth, ends = np.zeros((windows, 1, 4)), np.ones((windows, 1, 4))
+    scores = Scores(truth.shape)
+    scores.add(truth, -ends, ends, None)
+    margins, _ = calibrated(scores, (0.9,), np.arange(windows) * 4)
+    assert (margins == (-1 if narrower else 0)).all()
+
+
 def test_margins_of_some_windows_are_quantiles_of_the_errors_of_all_steps_in_proportion_to_their_reach():
     rng = np.random.default_rng(3)
     steps = np.arange(1, 13.0)

@@ -64,6 +64,13 @@ def test_quantiles_never_cross():
     assert np.array_equal(np.sort(outputs.numpy().reshape(50, 2, 3, 4), axis=2), found)
 
 
+def test_ends_that_are_drawn_together_do_not_pass_each_other():
+    pred = np.array([[[-3.0], [0.0], [5.0]]], np.float32)  # at the levels .1, .5, .9
+    for margin, ends in ((1.0, (-4, 6)), (-1.0, (-2, 4)), (-4.0, (1, 1)), (-9.0, (1, 1))):
+        band = Levels((0.1, 0.5, 0.9), (0.1, 0.9)).band(pred, {"margin": torch.tensor([[margin]])}, 1, None)
+        assert tuple(float(end.item()) for end in band) == ends
+
+
 def test_margins_are_in_proportion_to_the_scale_of_a_series():
     """Three series that differ only in scale: what is scored on the usual one covers each of them alike."""
     rng = np.random.default_rng(0)

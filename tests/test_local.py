@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import Ridge
 
-from backbones.local import PENALTIES, POWERS, _boxed, _power, _shrinkage, _unboxed, continued, ridge_to_nothing
+from backbones import ForecastSpec, Hyper, InputSpec
+from backbones.histories import HistoryFitting
+from backbones.local import POWERS, Local, _boxed, _power, _shrinkage, _unboxed, continued
 from backbones.local import second_season as factors
+from backbones.mixed_ridges import PENALTIES, MixedRidges
 
-from .test_histories import fitted, histories
+from .runs import good, preds
+from .test_histories import HORIZON, fitted, histories
 
 
 def plain_ridge(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -28,8 +33,24 @@ def test_the_ridge_equals_scikit_learns_with_every_row_left_out():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 9, 3)), rng.normal(size=(2, 9))
     x[1, :3], y[1, :3] = 0, 0  # rows before the first step
-    found = ridge_to_nothing(x, y, np.array([9, 6]))
+    found = MixedRidges(x, y, np.array([9, 6])).weight
     np.testing.assert_allclose(found, [plain_ridge(x[0], y[0]), plain_ridge(x[1, 3:], y[1, 3:])], rtol=1e-6)
+
+
+def test_errors_and_doubts_equal_plain_loops_over_penalties_and_rows():
+    rng = np.random.default_rng(2)
+    x, y, at = rng.normal(size=(9, 3)), rng.normal(size=9), rng.normal(size=(4, 3))
+    found = MixedRidges(x[None], y[None], np.array([9]))
+    left, leverage, losses = [], [], []
+    for penalty in PENALTIES:
+        model = Ridge(alpha=penalty, fit_intercept=False)
+        left.append([y[i] - model.fit(np.delete(x, i, 0), np.delete(y, i)).predict(x[i : i + 1])[0] for i in range(9)])
+        leverage.append([one @ np.linalg.solve(x.T @ x + penalty * np.eye(3), one) for one in at])
+        losses.append(np.mean(np.square(left[-1])))
+    share = np.exp(-(np.array(losses) - min(losses)) / min(losses))
+    share /= share.sum()
+    np.testing.assert_allclose(found.left[0], share @ np.array(left), rtol=1e-6)
+    np.testing.assert_allclose(found.leverage(at[None])[0], share @ np.array(leverage), rtol=1e-6)
 
 
 def plain_course(level: list[float], steps: int) -> list[float]:
@@ -62,7 +83,7 @@ def test_levels_go_on_as_in_a_plain_loop():
     level = np.exp(0.05 * np.arange(14) + 0.1 * rng.normal(size=(2, 14)).cumsum(1))
     known = np.ones((2, 14), bool)
     known[1, :5], level[1, :5] = False, 0
-    made = continued(level, known, 6)
+    made = continued(level, known, 6)[:, 0]
     for row, there, line in zip(level, known, made, strict=True):
         np.testing.assert_allclose(line, plain_course(row[there].tolist(), 6), rtol=1e-6)
 
@@ -107,3 +128,72 @@ def test_a_season_of_one_level_is_repeated():
     past = histories([y[None]], least=30)
     found = fitted("local", past).from_histories(past) + 20
     np.testing.assert_allclose(found[:, 0], [y[origin : origin + 6] for origin in past.origin], rtol=1e-5)
+
+
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def with_levels(rows: list[np.ndarray], levels: tuple[float, ...] = LEVELS, least: int = 8) -> np.ndarray:
+    """The forecasts [n, K, levels, H] of `local` at every origin, counted from the data's zero."""
+    past, targets = histories(rows, least=least), len(rows[0])
+    forecast = ForecastSpec(HORIZON, tuple(range(targets)), levels=max(len(levels), 1), quantiles=levels)
+    model = Local(InputSpec(channels=targets, length=8, forecast=forecast), Hyper("local"))
+    model.fit_histories(HistoryFitting(past, past, lambda: ([], [], [], None), 0))
+    return model.from_histories(past).numpy().reshape(len(past), targets, -1, HORIZON) + 20
+
+
+def drawn(kind: str, n: int = 60, steps: int = 70) -> list[np.ndarray]:
+    """Series of known noise: walks, or four phases on a level that wanders."""
+    rng = np.random.default_rng(3)
+    walk = 100 + rng.normal(size=(n, steps)).cumsum(1)
+    season = np.tile([0.0, 30.0, 10.0, -20.0], steps)[:steps]
+    return list((walk if kind == "walk" else walk + season + 2 * rng.normal(size=(n, steps)))[:, None])
+
+
+@pytest.mark.parametrize("kind", ["walk", "season"])
+def test_quantiles_hold_what_they_say(kind):
+    rows = drawn(kind)
+    found = with_levels(rows, least=60)
+    past = histories(rows, least=60)
+    truth = past.labels(torch.arange(len(past))).numpy()[:, :, None] + 20
+    below = (truth <= found).mean(axis=(0, 1, 3))
+    np.testing.assert_allclose(below, LEVELS, atol=0.08)
+    assert (np.diff(found, axis=2) >= 0).all()
+
+
+def test_quantiles_are_around_the_point_forecast_and_widen_with_the_step_ahead():
+    rows = drawn("walk")
+    found, point = with_levels(rows, least=60), with_levels(rows, (), least=60)
+    width = found[:, :, -1] - found[:, :, 0]
+    assert (width[..., -1] > width[..., 0]).mean() > 0.95
+    assert abs(found[:, :, 2] - point[:, :, 0]).mean() < 0.1 * width.mean()
+
+
+def test_quantiles_of_a_series_are_its_own():
+    """Neither other series nor other origins change them, and scaled by 10 they are 10 times as large."""
+    rows = drawn("season", 3)
+    whole = with_levels(rows)
+    np.testing.assert_allclose(with_levels(rows[1:2]), whole[len(whole) // 3 : 2 * len(whole) // 3], rtol=1e-5)
+    np.testing.assert_allclose(with_levels(rows, least=40)[-1], whole[-1], rtol=1e-5)
+    np.testing.assert_allclose(with_levels([10 * row for row in rows]), 10 * whole, rtol=1e-4)
+
+
+def test_quantiles_of_several_targets_stand_side_by_side():
+    rows = [np.concatenate(drawn("season", 2))]
+    both = with_levels(rows)
+    for k in range(2):
+        np.testing.assert_allclose(both[:, k], with_levels([rows[0][k : k + 1]])[:, 0], rtol=1e-5)
+
+
+def test_levels_that_are_asked_for_come_with_an_interval_that_few_windows_do_not_narrow(tmp_path):
+    months = np.arange("2015-01", "2020-01", dtype="datetime64[M]")
+    y = drawn("walk", 1, len(months))[0][0]
+    lines = "\n".join(f"{month}-01,{value:.3f}" for month, value in zip(months, y, strict=True))
+    (tmp_path / "m.csv").write_text(f"month,y\n{lines}\n")
+    words = "--mode train --task forecast --csv m.csv --time-col month --horizon 6 --backbone local --no-plots"
+    run = good(tmp_path, words, "--quantiles 0.05 0.95 --reference off --save-preds")
+    ahead = preds(run, "forecast.csv")
+    assert len(ahead) == 6
+    for line in ahead:
+        low, high = float(line["low"]), float(line["high"])
+        assert low <= float(line["q0.05"]) + 1e-5 and high >= float(line["q0.95"]) - 1e-5

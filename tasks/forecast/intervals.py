@@ -61,7 +61,7 @@ def calibrated(
     """Margins [Q, K, H] for a series of the usual scale, in proportion to which others are scored.
 
     Split-conformal, of each step by itself; where fewer windows of few series are known, of all steps together; of very
-    few a Student's t, whose scale grows with the step ahead.
+    few a Student's t, whose scale grows with the step ahead. Very few do not draw the ends together that a model gives.
 
     Parameters
     ----------
@@ -83,8 +83,10 @@ def calibrated(
             return torch.from_numpy(by_growth(error, coverages, apart)), apart
         return torch.from_numpy(by_profile(error, coverages, apart, each)), independent
     channels = (np.abs(channel) if scores.signed else channel for channel in scores.channels())
-    found = [margins_of(channel, coverages, each) for channel in channels]
-    return torch.from_numpy(np.stack(found, axis=1)), independent
+    found = np.stack([margins_of(channel, coverages, each) for channel in channels], axis=1)
+    if not scores.signed and independent < FEW_WINDOWS:  # too few to tell that a model's own quantiles are too wide
+        found = np.maximum(found, 0)
+    return torch.from_numpy(found), independent
 
 
 def _scores(val: Predictions, levels: Levels, names: Sequence[str], size: np.ndarray | None) -> Scores:

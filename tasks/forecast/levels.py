@@ -98,7 +98,8 @@ class Levels:
         margin = reaching(calibration["margin"].numpy(), pred.shape[2])
         low, high = self.ends(pred, outputs)
         margin = margin if size is None else margin * size[:, :, None].astype(np.float32)
-        low, high = low - margin, high + margin
+        middle = (low + high) / 2  # beyond which a margin below 0 does not draw the ends
+        low, high = np.minimum(low - margin, middle), np.maximum(high + margin, middle)
         if not self.least:
             return low, high
         least = np.asarray(self.least, np.float32)[:, None]
