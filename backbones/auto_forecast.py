@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from backbones import ForecastSpec, Hyper, InputSpec, backbone_class, chronos2, names, pretrained_files, shares
-from backbones.backtests import Before, planned
+from backbones.backtests import Backtests, Before, planned
 from backbones.base import Backbone
 from backbones.blend import RunBlend
 from backbones.boosted_known import BoostedKnown
@@ -174,10 +174,9 @@ class AutoForecast(Backbone):
         if data.settled:  # with the weights that they have
             self._fit(before, before.end, data.seed)
             return {"fitted_to": "everything"}
-        targets, rows_there = len(self.forecast.targets), len(np.unique(before.rows))
-        series, many = rows_there * targets, self._many(rows_there)
+        many, targets = self._many(len(np.unique(before.rows))), len(self.forecast.targets)
         tests = planned(before, many, late=bool(self.inputs.members))
-        asked = before.histories.part(tests.numbers)
+        asked, rows = before.histories.part(tests.numbers), before.rows[tests.numbers]
         trials = Trials(
             [name for name, *_ in self.entries],
             [self._label(i) for i in range(len(self.entries))],
@@ -186,47 +185,73 @@ class AutoForecast(Backbone):
         )
         found = trials.run(data, before, tests, asked)
         truth = asked.labels(torch.arange(len(asked))).cpu()
-        rows, others = before.rows[tests.numbers], {} if shows_season(data.train) else WITHOUT_SEASON
+        series = len(np.unique(before.rows)) * targets
         error = shares.errors(found, truth, rows, series)
-        usual = [others.get(str(entry[:2]), entry[2]) for entry in self.entries]
-        doubted = shares.doubt(found, truth, rows, tests.back)
-        least = shares.temperature(found, truth, rows, tests.back, series)
-        weight = shares.weights(error, usual, len(tests.numbers) * targets / series, series, doubted, least)
-        plain = [i for i, (name, args, _) in enumerate(self.entries) if (name, args) == LAST]
-        if many and plain:
-            weight = shares.simplest(weight, found, truth, rows, plain[0])
+        weight = self._weighed(error, found, truth, rows, tests, seasonal=shows_season(data.train), series=series)
         self.weight.data.copy_(torch.from_numpy(weight))
         blend, made = shares.blended(found, torch.from_numpy(weight).float())
         if many:
             self._draw(blend[made], truth[made], asked.level)
-        held_out = None
+        told: dict[str, Any] = {
+            "series": series,
+            "backtests": len(tests.numbers),
+            "fitted_to": "all that comes before the scored part",
+        }
+        if (tests.short or not many) and made.any():
+            told["tried"] = (tests.numbers[made], self._drawn(blend[made]), tests.short)
         if data.refit:  # by members that have not seen validation
             self._fit(before, before.val_from, data.seed)
-            held_out = self.from_histories(data.val)
+            told["held_out"] = self.from_histories(data.val)
             self.weight.data.copy_(torch.from_numpy(weight))
         self._fit(before, before.end, data.seed)
-        told = {
+        return {"members": self._told(weight, error, trials.seconds)} | told | self._left(trials)
+
+    def _weighed(
+        self,
+        error: np.ndarray,
+        found: torch.Tensor,
+        truth: torch.Tensor,
+        rows: np.ndarray,
+        tests: Backtests,
+        *,
+        seasonal: bool,
+        series: int,
+    ) -> np.ndarray:
+        """The weights of the members, [M, K], by their forecasts of backtests.
+
+        Parameters
+        ----------
+        error, found, truth, rows : as in shares.py.
+        tests : the backtests.
+        seasonal : whether training shows a period: who is usually good hangs on that.
+        series : how many there are.
+        """
+        others = {} if seasonal else WITHOUT_SEASON
+        usual = [others.get(str(entry[:2]), entry[2]) for entry in self.entries]
+        doubted = shares.doubt(found, truth, rows, tests.back)
+        least = shares.temperature(found, truth, rows, tests.back, series)
+        each = len(tests.numbers) * len(self.forecast.targets) / series
+        weight = shares.weights(error, usual, each, series, doubted, least)
+        plain = [i for i, (name, args, _) in enumerate(self.entries) if (name, args) == LAST]
+        if series >= shares.MANY_SERIES and plain:
+            weight = shares.simplest(weight, found, truth, rows, plain[0])
+        return weight
+
+    def _told(self, weight: np.ndarray, error: np.ndarray, seconds: Sequence[float]) -> dict[str, Any]:
+        """Weight, error and time of each member, for the summary."""
+        return {
             self._label(i): {
                 "weight": float(weight[i].mean()),
                 "error": float(error[i].mean()) if np.isfinite(error[i]).all() else None,
-                "seconds": round(trials.seconds[i], 2),
+                "seconds": round(seconds[i], 2),
             }
             for i in range(len(self.entries))
         }
-        tried = (tests.numbers[made], self._drawn(blend[made]), tests.short)
-        found_in = {"tried": tried} if (tests.short or not many) and made.any() else {}
-        return (
-            found_in
-            | {
-                "members": told,
-                "series": series,
-                "backtests": len(tests.numbers),
-                "fitted_to": "all that comes before the scored part",
-            }
-            | ({"left_out": trials.left_out} if trials.left_out else {})
-            | ({"left_of_counts": self.left.tolist()} if (self.left < 1).any() else {})
-            | ({} if held_out is None else {"held_out": held_out})
-        )
+
+    def _left(self, trials: Trials) -> dict[str, Any]:
+        """Who was left out, and how much of forecasts is left of what is often 0."""
+        found = {"left_out": trials.left_out} if trials.left_out else {}
+        return found | ({"left_of_counts": self.left.tolist()} if (self.left < 1).any() else {})
 
     def _draw(self, blend: torch.Tensor, truth: torch.Tensor, level: np.ndarray) -> None:
         """Choose by backtests [b, K, H] how much is left of forecasts of what is often 0; told once."""

@@ -126,12 +126,7 @@ def _preferred(
     """
     most = max(min(most, room // 3), 1)
     sizes = sorted({min(size, most) for size in (*(factor * horizon for factor in FACTORS), *others, most)})
-    asked = some(pieces, ASKED)
-    count = max(ASKED // max(len(asked), 1), 1)
-    few = [np.stack(some(list(piece), count)) for piece in asked if len(piece)]
-    known = [piece for piece in few if not np.isnan(piece).all()]
-    kept = [np.nan_to_num((piece - np.nanmean(piece)) / (np.nanstd(piece) or 1)) for piece in known]
-    longest, found = sizes[-1], sizes[0]
+    kept, longest, found = _standardised(pieces), sizes[-1], sizes[0]
     targets = tuple(range(len(kept[0]))) if kept else ()
     spec = InputSpec(channels=len(targets), length=longest, forecast=ForecastSpec(horizon, targets))
     parts = [(piece, piece.shape[1] * 4 // 5) for piece in kept]
@@ -147,3 +142,12 @@ def _preferred(
         if best is None or error < best:
             best, found = error, size
     return found, "the look-back that backtests in training prefer"
+
+
+def _standardised(pieces: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """About ASKED channels of pieces [K, n] in their own units, with their mean where nothing is known."""
+    asked = some(pieces, ASKED)
+    count = max(ASKED // max(len(asked), 1), 1)
+    few = [np.stack(some(list(piece), count)) for piece in asked if len(piece)]
+    known = [piece for piece in few if not np.isnan(piece).all()]
+    return [np.nan_to_num((piece - np.nanmean(piece)) / (np.nanstd(piece) or 1)) for piece in known]
