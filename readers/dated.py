@@ -316,7 +316,8 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     found = [name for name, column in columns.items() if name and _are_times(name, column)]
     clocks = [name for name in found if _are_clocks(name, columns[name])]
     dates = [name for name in found if name not in clocks]
-    dates = [name for name in dates if len(set(columns[name])) > 1]  # an export's beginning, or day, is in each line
+    same = [name for name in dates if len(set(columns[name])) == 1]  # an export's beginning, or its day
+    dates = [name for name in dates if name not in same] or _one_day(columns, same, clocks)
     if parts := in_parts(columns, dates):
         return parts
     if not dates:
@@ -335,6 +336,12 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
         return [date]
     minutes = [] if clocks else minutes_of(columns)
     return [date, (clocks or hours)[0], *minutes[:1]]
+
+
+def _one_day(columns: Columns, same: Sequence[str], clocks: Sequence[str]) -> list[str]:
+    """The column of the only date of a table of one day, whose times of day stand beside it; or []."""
+    alone = len(same) == len(clocks) == 1 and not _YEAR.fullmatch(columns[same[0]][0])
+    return [*same] if alone else []
 
 
 def _beside(others: Sequence[str], times: Sequence[str]) -> str:

@@ -417,7 +417,8 @@ def label_hint(path: Path, dialect: Dialect) -> str:
         lines = [lines[0][:-1], *(line[: len(lines[0]) - 1] for line in lines[1:])]
     name = "last" if letters else lines[0][-1].strip() or "last"
     cells = [line[-1] for line in lines[1:]]
-    time = next(filter(is_time_word, map(str.strip, lines[0])), LINE)
+    columns = zip(map(str.strip, lines[0]), zip(*lines[1:], strict=False), strict=False)
+    time = next((name for name, cells in columns if is_time_word(name) and all(map(is_time, cells))), LINE)
     task = "classify" if kinds.get(len(lines[0]) - 1) == WORDS or len({*cells}) <= FEW else "regress"
     learned = "the last column" if letters or not lines[0][-1].strip() else repr(name)
     what = f"--task {task} --label-src-ch {shlex.quote(name)} if each line is an example, and {learned} what to learn"

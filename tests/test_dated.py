@@ -218,3 +218,10 @@ def test_the_day_of_a_month_has_several_names(put, names):
     days = [f"2000,1,{day},{day % 7},{9000 + day}" for day in range(1, 32)]
     found = dated(put("\n".join([f"{names},day_of_week,births", *days])), Dialect(AUTO, AUTO))
     assert found.time == names.replace(",", "+")
+
+
+@pytest.mark.parametrize(("date", "time"), [("20070103", "Date+Time"), ("2007-01-03", "Date+Time"), ("2007", None)])
+def test_minutes_of_one_day_have_its_date(put, date, time):
+    lines = [f"NSEI,{date},{9 + k // 60}:{k % 60:02d},{4000 + k % 7}.5" for k in range(55, 200)]
+    found = dated(put("\n".join(["Ticker,Date,Time,Open", *lines])), Dialect(AUTO, AUTO))
+    assert (found and found.time) == time

@@ -22,19 +22,41 @@ def wave(n: int, period: int, seed: int = 0) -> np.ndarray:
     [(400, 12, 12, 36), (300, 24, 24, 72), (90, 24, 24, 48), (66, 24, 24, 24)],
 )
 def test_as_many_periods_as_leave_windows_to_learn_from(n, period, horizon, expected):
-    length, why = look_back([wave(n, period)[None]], n, horizon, (period,))
+    length, why = look_back([wave(n, period)[None]], n, horizon, (period,), n)
     assert length == expected and f"{period} steps" in why
 
 
 def test_a_longer_cycle_of_the_calendar_counts_in_a_long_series():
     hours = wave(4000, 24) + 0.5 * wave(4000, 168, 1)
-    assert look_back([hours[None]], 4000, 24, (24, 168))[0] == 3 * 168
-    assert look_back([hours[None, :2000]], 2000, 24, (24, 168))[0] == 3 * 24
+    assert look_back([hours[None]], 4000, 24, (24, 168), 4000)[0] == 3 * 168
+    assert look_back([hours[None, :2000]], 2000, 24, (24, 168), 2000)[0] == 3 * 24
+
+
+@pytest.mark.parametrize(("short", "expected"), [(400, 36), (48, 36), (47, 24), (30, 12), (20, 36)])
+def test_fewer_periods_are_looked_back_on_where_short_rows_then_have_a_window(short, expected):
+    """With one period of 12 a window takes 24 steps: for rows of 20 nothing is gained, nor given up."""
+    assert look_back([wave(400, 12)[None]], 400, 12, (12,), short)[0] == expected
+    walk = np.cumsum(np.random.default_rng(1).normal(size=500))
+    assert look_back([walk[None]], 500, 10, (), 35)[0] <= 25
+
+
+def test_short_series_of_a_panel_are_forecast_too(tmp_path):
+    """Ten of fifty series of weeks have a year and a half, which three years of look-back left out altogether."""
+    draw = np.random.default_rng(0)
+    lines = ["id,date,y"]
+    for number in range(50):
+        n = 80 if number < 10 else 300
+        week = np.datetime64("2024-01-01") - 7 * np.arange(n)[::-1]
+        y = np.sin(2 * np.pi * np.arange(n) / 52) + 0.1 * draw.normal(size=n)
+        lines += [f"s{number},{day},{value:.3f}" for day, value in zip(week, y, strict=True)]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    done = go(tmp_path, "--task forecast --csv a.csv --horizon 6 --dry-run")
+    assert done.code == 0 and "look-back: 52 steps, a period of 52 steps" in done.err and "not used" not in done.err
 
 
 def test_without_a_period_backtests_choose():
     walk = np.cumsum(np.random.default_rng(1).normal(size=500))
-    length, why = look_back([walk[None]], 500, 10, ())
+    length, why = look_back([walk[None]], 500, 10, (), 500)
     assert length in (10, 20, 40, 80) and "backtests" in why
 
 
@@ -52,10 +74,10 @@ def test_a_year_that_does_not_show_is_tried_beside_longer_and_shorter_look_backs
     """Months with a cycle of about eleven years: three calendar years see a third of it."""
     cycle = wandering(2000, 132, seed)
     assert period_of_pieces([cycle[None]], None, (12,)) == 1
-    length, why = look_back([cycle[None]], 2000, 36, (12,))
+    length, why = look_back([cycle[None]], 2000, 36, (12,), 2000)
     assert length > 36 and "backtests" in why
     walk = np.cumsum(np.random.default_rng(3).normal(size=2000))
-    assert look_back([walk[None]], 2000, 36, (12,))[0] in (36, 72, 144, 288, 666)
+    assert look_back([walk[None]], 2000, 36, (12,), 2000)[0] in (36, 72, 144, 288, 666)
 
 
 def test_a_short_cycle_is_no_look_back_for_a_long_horizon():
@@ -66,15 +88,15 @@ def test_a_short_cycle_is_no_look_back_for_a_long_horizon():
         slow[step] = 0.97 * slow[step - 1] + draw[step]
     y = slow + 4.0 * (np.arange(3000) % 2)
     assert period_of_pieces([y[None]]) == 2
-    length, why = look_back([y[None]], 3000, 48, ())
+    length, why = look_back([y[None]], 3000, 48, (), 3000)
     assert length >= 48 and "backtests" in why
-    assert look_back([y[None]], 3000, 6, ())[0] == 6
+    assert look_back([y[None]], 3000, 6, (), 3000)[0] == 6
 
 
 def test_of_many_series_some_are_asked_and_those_without_a_value_are_none(recwarn):
     rows = [np.cumsum(np.random.default_rng(seed).normal(size=200))[None] for seed in range(200)]
     rows[0], rows[-1] = np.full((1, 200), np.nan), np.full((1, 200), np.nan)
-    length, why = look_back(rows, 200, 5, ())
+    length, why = look_back(rows, 200, 5, (), 200)
     assert 5 <= length <= 66 and "backtests" in why and not recwarn.list
 
 
@@ -101,7 +123,7 @@ def test_a_horizon_that_is_given_is_never_shortened(tmp_path):
 def test_a_series_without_a_value_in_training_costs_no_choice_and_no_warning(recwarn):
     walk = np.cumsum(np.random.default_rng(1).normal(size=500))[None]
     none = np.full((1, 40), np.nan)
-    assert look_back([none, walk], 500, 10, ()) == look_back([walk], 500, 10, ())
+    assert look_back([none, walk], 500, 10, (), 500) == look_back([walk], 500, 10, (), 500)
     assert not [each for each in recwarn if "empty slice" in str(each.message)]
 
 

@@ -450,6 +450,10 @@ def test_a_table_whose_label_nothing_names_is_told_the_flag_that_does(put, tmp_p
     (tmp_path / "g.csv").write_text("\n".join(["id,kind,,", *rows]) + "\n")
     done = go(tmp_path, "--mode train --task forecast --csv g.csv --horizon 2")
     assert done.code == 3 and "--label-src-ch last if each line is an example, and the last column what" in done.err
+    good = np.where(LOADS.mean() < LOADS, "Yes", "No")
+    put(table(names="kind,load,Good day?,price", price=np.round(LOADS * 3, 1), **{"Good day?": good}))
+    done = go(tmp_path, "--task regress --csv a.csv --dry-run")
+    assert "--time-col line if each line is a step of time" in done.err  # that column is called as times are, and none
 
 
 NETS = [

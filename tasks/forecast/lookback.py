@@ -26,6 +26,7 @@ LONG = 20  # times as long as a longer season of the calendar: that one is looke
 MOST = 720  # steps
 LEAST = 8  # horizons in a series, with fewer of which one that was not given is shortened: one test window is chance
 SHARE, PART = 2, 6  # of the horizon, and of the series, that it then is: the shorter one
+FEW_ROWS = 0.05  # may be too short for a window
 FACTORS = (1, 2, 4, 8)  # horizons, look-backs to try where there is no season
 ASKED = 64  # series, and channels of them, that such are tried on, spread evenly over all
 
@@ -45,7 +46,8 @@ def settings(targets: Targets, series: Series, config: RunConfig, horizon: int) 
         spans = zip(series.offsets.tolist(), length.tolist(), strict=False)
         pieces = [targets.values[:, begin : begin + n] for begin, n in spans]
         calendar = () if series.clock is None else series.clock.periods
-        choose = partial(look_back, pieces, int(np.median(length)), horizon, calendar)
+        short = int(np.quantile(series.lengths, FEW_ROWS))
+        choose = partial(look_back, pieces, int(np.median(length)), horizon, calendar, short)
         smallest = partial(_smallest_part, targets, series, config, horizon)
         found["context_len"], why = _with_windows(choose, smallest)
         log.info("look-back: %d steps, %s; --context-len sets another", found["context_len"], why)
@@ -95,7 +97,7 @@ def _with_windows(choose: Callable[[int], tuple[int, str]], smallest: Callable[[
 
 
 def look_back(
-    pieces: Sequence[np.ndarray], room: int, horizon: int, calendar: Sequence[int], longest: int = MOST
+    pieces: Sequence[np.ndarray], room: int, horizon: int, calendar: Sequence[int], short: int, longest: int = MOST
 ) -> tuple[int, str]:
     """The steps to look back, and why.
 
@@ -105,16 +107,20 @@ def look_back(
     room : steps of training in the usual row.
     horizon : H.
     calendar : its cycles in steps, the shortest first.
+    short : steps of a short row. Fewer periods are looked back on where it has a window with these alone.
     longest : steps, at most.
     """
     most = max(min(room - horizon - min(horizon, FEW_WINDOWS) + 1, longest), 1)
     period = period_of_pieces(pieces, None, calendar)
     longer = [cycle for cycle in calendar if cycle > period and LONG * cycle <= room]
     for season in reversed([period, *longer] if period > 1 else []):
-        for count in PERIODS:
-            if horizon <= count * season <= most:
-                many = f"{count} periods" if count > 1 else "a period"
-                return count * season, f"{many} of {season} steps"
+        fit = [count for count in PERIODS if horizon <= count * season <= most]
+        if fit:
+            count = next((count for count in fit if count * season + horizon <= short), fit[0])
+            many = f"{count} periods" if count > 1 else "a period"
+            return count * season, f"{many} of {season} steps"
+    if short >= 2 * horizon:
+        most = min(most, short - horizon)
     return _preferred(pieces, most, horizon, room, [PERIODS[0] * cycle for cycle in (period, *longer) if cycle > 1])
 
 
