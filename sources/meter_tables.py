@@ -121,7 +121,10 @@ def in_order(files: Sequence[LongFile], tz: str, sort: bool, *, found: bool) -> 
     """
     if any(file.stamps.counted for file in files):
         what = "meters need times, and this column counts steps"
-        raise DataError(what, where="--time-col", hint="--time-col names a column of dates and times")
+        hint = (
+            "--time-col names a column of dates and times, or of seconds since 1970; where the file has none, write one"
+        )
+        raise DataError(what, where="--time-col", hint=hint)
     rows, turned = oldest_first(join(files, file_names([file.path for file in files])))
     rows, notes = set_zone(rows, tz, found=found)
     if sort:

@@ -15,7 +15,7 @@ import pytest
 import tasks
 from cli import parse
 from errors import UsageError
-from tasks.nilm.meters import files_of, house_of, id_col_of
+from tasks.nilm.meters import files_of, house_of, id_col_of, meters_of
 
 from .runs import go
 
@@ -321,3 +321,30 @@ def test_a_house_without_a_line_of_names(tmp_path):
     bare, plain = read(tmp_path / "bare.csv", "--time-col 1 --mains-col 2"), read(named)
     np.testing.assert_array_equal(bare.values, plain.values)
     assert bare.channels[1:] == ("3",)
+
+
+def test_a_meter_of_several_measures_alone_is_the_mains_by_its_power(tmp_path):
+    """In training the file's name says that it is the mains; in inference it stands alone, and its apparent power, the
+    largest measure, was hinted at."""
+    times = pandas.date_range("2024-01-01", periods=96, freq="60s")
+    table = {"when": times, "Current": MAINS / 230, "Apparent (W)": MAINS * 1.5 + 30, "Active (W)": MAINS}
+    pandas.DataFrame(table).to_csv(tmp_path / "main.csv", index=False)
+    words = [
+        "--task",
+        "nilm",
+        "--mode",
+        "infer",
+        "--ckpt",
+        "x",
+        "--time-col",
+        "when",
+        "--csv",
+        str(tmp_path / "main.csv"),
+    ]
+    config = parse(words)
+    options = tasks.build("nilm", config.options).options
+    found = meters_of(options, config, ["kettle"])
+    assert found.settings["mains_col"] == "Active (W)"
+    assert "mains: 'Active (W)', the only column of power; --mains-col names another" in found.notes
+    with pytest.raises(UsageError, match="no column is the mains"):  # without another column no device can be learned
+        meters_of(options, config, None)

@@ -127,8 +127,9 @@ def meters_of(options: Namespace, config: RunConfig, known: Sequence[str] | None
     notes = []
     mains = options.mains_col
     if mains not in names and "mains_col" not in config.given and not set(mains.split("+")) <= set(names):
-        mains = settings["mains_col"] = _mains(names, {} if of_files else _columns(paths[0], config))
-        notes.append(f"mains: {mains!r}, by its name; --mains-col names another")
+        mains, why = _mains_of(names, {} if of_files else _columns(paths[0], config), alone=known is not None)
+        settings["mains_col"] = mains
+        notes.append(f"mains: {mains!r}, {why}; --mains-col names another")
     parts = [mains] if mains in names else mains.split("+")
     devices = [word.rpartition("=")[2] for word in options.device_cols]
     if known is None and not devices:
@@ -291,6 +292,18 @@ def same_name(one: str, other: str) -> bool:
 def _plain(name: str) -> str:
     """A name as `spelled`, without its unit."""
     return spelled(without_unit(name))
+
+
+def _mains_of(names: Sequence[str], cells: Mapping[str, Sequence[str]], *, alone: bool) -> tuple[str, str]:
+    """The column of the mains, and what it is known by: its name, or of measures of one meter that is there `alone`,
+    as inference may have it, that it says power. UsageError where that is unclear."""
+    try:
+        return _mains(names, cells), "by its name"
+    except UsageError:
+        one = _power(names) if alone and len(names) > 1 else ""
+        if not one:
+            raise
+        return one, "the only column of power"
 
 
 def _mains(names: Sequence[str], cells: Mapping[str, Sequence[str]] | None = None) -> str:
