@@ -372,7 +372,7 @@ def _siblings(missing: Path) -> str:
     directory = missing.parent
     if not directory.is_dir():
         return f"{directory} does not exist either"
-    runs = sorted(p.name for p in directory.iterdir() if (p / BEST).is_file() or (p / LAST).is_file())
+    runs = sorted(p.name for p in directory.glob("[!.]*") if (p / BEST).is_file() or (p / LAST).is_file())  # whole ones
     return f"{directory} has {', '.join(runs[:5])}" if runs else f"{directory} has no runs"
 
 

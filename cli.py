@@ -97,15 +97,17 @@ def _task_of(ckpt: str) -> dict[str, Any]:
     try:
         content = words_of(text_of(file, where=ckpt))
     except (UsageError, NotYaml):
-        return _task_within(place / "best_model.pth" if place.is_dir() else place)
+        return _task_within(place / "best_model.pth" if place.is_dir() else place, ckpt)
     return {"task": content["task"]} if isinstance(content, dict) and "task" in content else {}
 
 
-def _task_within(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
-    from checkpoint import Checkpoint  # imports torch: this checkpoint has no config.yaml beside it
+def _task_within(file: Path, ckpt: str) -> dict[str, Any]:
+    """The task of a checkpoint without config.yaml beside it. CheckpointError where there is none."""
+    from checkpoint import Checkpoint, find  # imports torch
 
+    if not file.is_file():
+        find(ckpt)
+        return {}
     return {"task": Checkpoint.load(file).task}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from readers import ruled
@@ -25,6 +25,8 @@ _VALUE = re.compile(_CELL.pattern + rb"|MM|NaN|NA")
 NOTHING = b"MM"  # of a buoy, where nothing was measured
 _YEAR = re.compile(rb"(?:19|20)\d\d")
 SPACES = "runs of spaces between cells are read as one separator"
+TABS = "runs of tabs between cells are read as one separator"
+_TABS = re.compile(rb"\t+")
 _SINGLE = re.compile(rb"\s*'[^'\"]*'(?:\s*[,;\t|]\s*(?:'[^'\"]*'|[^'\"]*))*\s*")
 _OTHER = re.compile(rb"[,;\t|\"']")
 _BLANKS, _MIXED = re.compile(rb"[ \t]+"), re.compile(rb"[ \t]{2,}| .*\t|\t.* ")
@@ -57,12 +59,23 @@ def spelled(text: io.BufferedReader) -> tuple[io.BufferedReader | None, str]:
         return changed(text, _Columns(*found).change), COLUMNS
     if len({_blanks(line) for line in lines}) == 1 and _blanks(lines[0]) > 1:
         return changed(text, _outside_quotes), SPACES
+    if _are_doubled(lines):
+        return changed(text, partial(_apart, gap=_TABS, mark=b"\t")), TABS
     if any(map(_OTHER.search, lines)) or not any(map(_GAP.search, lines)):
         return None, ""
     for gap, mark in ((_RUN, b" "), (_WIDE, b"\t")):
         if len({len(gap.split(line.strip())) for line in lines}) == 1:
             return changed(text, partial(_apart, gap=gap, mark=mark)), SPACES
     return None, ""
+
+
+def _are_doubled(lines: Sequence[bytes]) -> bool:
+    """Whether lines between tabs have as many cells each only where several tabs are one."""
+    bare = [line.strip() for line in lines]
+    if any(re.search(rb"[,;|\"']", line) for line in bare) or len({line.count(b"\t") for line in bare}) == 1:
+        return False
+    widths = {len(_TABS.split(line)) for line in bare}
+    return len(widths) == 1 and widths.pop() > LEAST_COMMAS
 
 
 def _blanks(line: bytes) -> int:

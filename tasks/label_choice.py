@@ -161,7 +161,7 @@ def only_words(series: Series, config: RunConfig) -> str:
 
 def larger_val(truth: Mapping[str, np.ndarray]) -> float | None:
     """The share of all windows, in twentieths, with which validation would hold both classes of a label if it began
-    earlier; None where that leaves training less than half of what it has.
+    earlier; None where that leaves training less than half of what it has, or one class.
 
     Parameters
     ----------
@@ -174,7 +174,11 @@ def larger_val(truth: Mapping[str, np.ndarray]) -> float | None:
     total = sum(map(len, truth.values()))
     more = (len(train) - int(other[-1])) * ENOUGH
     share = math.ceil((len(val) + more) / total * 20) / 20
-    return share if more < len(train) / 2 else None
+    left = train[: max(len(train) + len(val) - math.ceil(share * total), 0), :, 0]
+    both = (
+        len({row.tobytes() for row in left}) > 1
+    )  # of a class that stands alone before them, nothing can be told apart
+    return share if more < len(train) / 2 and both else None
 
 
 def smaller_val(truth: Mapping[str, np.ndarray]) -> float | None:

@@ -342,6 +342,11 @@ def test_a_checkpoint_that_is_not_there(box, trained):
     message = refused(box, 4, words, trained.with_name("train_other"))
     assert trained.name in message  # what the folder does hold
     assert "no model.pt.best or model.pt in this directory" in refused(box, 4, words, "data")
+    (trained.parent / ".train_x.partial").mkdir()
+    (trained.parent / ".train_x.partial" / "model.pt").touch()  # a run that goes on, which no --ckpt names
+    for mode in ("infer", "finetune"):  # what to learn would follow from it, and is not asked for
+        message = refused(box, 4, f"--mode {mode} --csv data/a.csv --ckpt", trained.with_name("train_other"))
+        assert "no such file or directory" in message and "--task" not in message and ".train_x" not in message
 
 
 def sealed(content: object) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 from errors import DataError
 from readers.wide import read_wide
 from sources import label_column
+from tasks import label_choice
 
 from .runs import go, good, preds, strict
 
@@ -429,3 +430,19 @@ def test_a_recording_of_each_class_is_cut_in_time_and_does_not_see_its_label(box
     assert "persistence" not in made["references"] and made["macro_f1"] < 0.99
     alone = good(box, f"--mode infer --ckpt {folder} --csv 2.csv --no-plots")
     assert {each["y_true"] for each in preds(alone)} - {""} == {kinds[2]}
+
+
+def test_more_validation_is_proposed_only_where_training_keeps_several_classes():
+    steps = np.r_[np.zeros(150), np.ones(60), np.zeros(20), np.ones(70)]  # the last 60 are validation's
+
+    def proposed(labels, cut):
+        truth = {"train": labels[:cut, None, None], "val": labels[cut:, None, None]}
+        return label_choice.larger_val(truth)
+
+    share = proposed(steps, 240)
+    assert (
+        share is not None
+        and len({*steps[: round(300 * (1 - share))]}) == 2
+        and len({*steps[round(300 * (1 - share)) :]}) == 2
+    )
+    assert proposed(np.r_[np.zeros(150), np.ones(100)], 200) is None  # what is left is of one class

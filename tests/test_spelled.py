@@ -158,3 +158,15 @@ def test_a_missing_value_in_the_first_lines_of_a_report_is_no_remark(tmp_path):
     series = read_long([tmp_path / "x.txt"], time_col="1+2", sep=AUTO, decimal=AUTO, nan="drop")
     assert series.values.shape == (2, 60) or series.values.shape == (2, 52)
     assert np.allclose(series.values[1][-5:], np.arange(55, 60))
+
+
+def test_two_tabs_are_one_where_lines_are_else_of_other_widths(put):
+    """As UCI's seeds are written; where all lines are as wide, two tabs have an empty cell between them."""
+    table = np.round(np.random.default_rng(0).random((30, 5)) + 1, 4)
+    lines = ["\t".join(map(str, row)) for row in table.tolist()]
+    ragged = [line.replace("\t", "\t\t", 2) if number % 7 == 3 else line for number, line in enumerate(lines)]
+    series = read_wide([put("\n".join(ragged) + "\n")], sep=AUTO, decimal=AUTO)
+    np.testing.assert_allclose(series.values.reshape(30, 5), table, rtol=1e-6)
+    assert "runs of tabs between cells are read as one separator" in "".join(series.notes)
+    gaps = ["\t".join("" if k == 2 else str(cell) for k, cell in enumerate(row)) for row in table.tolist()]
+    assert np.isnan(read_wide([put("\n".join(gaps) + "\n")], sep=AUTO, decimal=AUTO, nan="drop").values).sum() == 30
