@@ -102,7 +102,8 @@ def _time_column(raw: Mapping[str, Any], usual: str = "") -> tuple[dict[str, Any
     if len(found.ids) > 1 and not raw.get("id_col"):
         what = f"the times of {found.time!r} come again and again: each line belongs to one of several series"
         hints = [f"--time-col {shlex.quote(found.time)} --id-col {shlex.quote(name)}" for name in found.ids[:2]]
-        raise DataError(what, where=str(path), hint=" or ".join(hints))
+        one = f"; --time-col {LINE} takes each line as a step of one series, whatever its time"
+        raise DataError(what, where=str(path), hint=" or ".join(hints) + one)
     taken = {"time_col": found.time}
     notes = [f"{path}: {found.time!r} taken as the time column, since its times grow; --time-col names another"]
     if found.time == LINE:

@@ -125,7 +125,9 @@ def test_two_columns_that_may_name_the_series_are_refused_with_flags_that_work(p
     monkeypatch.chdir(put(rows).parent)
     with pytest.raises(DataError, match="come again and again") as caught:
         cli.parse(LINE.split())
-    for hint, name in zip(caught.value.hint.split(" or "), ("store", "town"), strict=True):
+    named, _, line = caught.value.hint.partition("; ")
+    assert cli.parse([*LINE.split(), *line.split()[:2]]).time_col == "line"
+    for hint, name in zip(named.split(" or "), ("store", "town"), strict=True):
         config = cli.parse([*LINE.split(), *hint.split()])
         assert (config.time_col, config.id_col) == ("date", name)
 
