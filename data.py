@@ -18,7 +18,7 @@ from scaler import Scaler
 from settings.shards import Part, Shard
 
 if TYPE_CHECKING:
-    from readers.clock import Clock
+    from times.clock import Clock
 
 log = logging.getLogger("tsrun")
 MOST_TIMES = 100  # of which calendar features are kept for other rows
@@ -122,7 +122,7 @@ class Series:
     groups : str [N], or None; rows of one group stay in one split.
     sources : the files read.
     notes : what the reader noticed, one line each; a likely mistake starts with `warning:`.
-    time : int64 [total], the steps' times in ns since 1970, or None; see readers/clock.py.
+    time : int64 [total], the steps' times in ns since 1970, or None; see times/clock.py.
     clock : step and zone of `time`; None where `time` is.
     known : names of F channels whose future values are known.
     after : float [F, N, A], their values in the A steps after each row, NaN where not given; or None.

@@ -22,11 +22,11 @@ from config import RunConfig, core_flags
 from data import Series, on_clock
 from dataset import RunData
 from errors import CheckpointError, UsageError, is_out_of_memory, without_password
-from readers.clock import Clock, steps_hint
 from scaler import Scaler
 from splits import Split
 from tasks.base import Task
 from tasks.constants import check_task
+from times.clock import Clock, steps_hint
 
 log = logging.getLogger("tsrun")
 SPLIT_FLAGS = (

@@ -33,8 +33,8 @@ import tasks
 from data import Series
 from errors import Interrupted
 from learner import Learner
-from readers.clock import Clock
-from readers.frequencies import fixed_freq
+from times.clock import Clock
+from times.frequencies import fixed_freq
 
 FEW = 40_000
 SECOND = 10**9  # ns

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 
 from readers.dialect import SEPARATORS
-from readers.guess import is_clock_word, is_time
 from readers.pieces import BLOCK, Pieces
+from times.words import is_clock_word, is_time
 
 HEAD = 1 << 16  # bytes that show whether there are some
 LEAST = 4  # records of one width

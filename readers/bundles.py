@@ -9,7 +9,7 @@ import numpy as np
 
 from readers import mapped
 from readers.heads import LEAST, plain_dates
-from readers.written import YEAR
+from times.written import YEAR
 
 _DATE = rf"{YEAR}(?:[-_.]?(?:0[1-9]|1[0-2])|[-_. ]?[QM]\d{{1,2}})?"
 _FORMS = (

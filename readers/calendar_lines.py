@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from readers.clock import DAY, Clock
 from readers.rows import Rows
+from times.clock import DAY, Clock
 
 UNITS = ((0.97, 1.2, "day"), (5, 9, "week"), (28, 31.5, "month"), (88, 94, "quarter"), (360, 370, "year"))  # in days
 MONTHS = {"month": 1, "quarter": 3, "year": 12}

@@ -14,9 +14,9 @@ import numpy as np
 
 from config import RunConfig
 from data import Series
-from readers.guess import is_time
 from readers.missing import fill_forward
 from readers.paths import abridge
+from times.words import is_time
 
 MISSING = -1.0  # the number of a cell without a word
 MOST_TRIED = 100  # words that are looked at

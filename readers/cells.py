@@ -18,8 +18,8 @@ import numpy as np
 
 from errors import DataError
 from readers.categories import NOTHING, Asked, Coded, left_out
-from readers.dialect import MISSING, Dialect
-from readers.guess import LINE, is_time
+from readers.dialect import Dialect
+from readers.guess import LINE
 from readers.longtext import LongText
 from readers.marks import (
     check_thousands,
@@ -35,6 +35,8 @@ from readers.paths import abridge
 from readers.prefixes import in_one_unit
 from readers.runs import MOST_CODES
 from readers.units import accounted, is_starred, odd_number, odd_told, same_mark, split_mark
+from settings.marks import MISSING
+from times.words import is_time
 
 AT_ONCE = 64  # columns held as text at a time
 FIRST_CELLS = 200  # of a column that are looked at before all of them

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from readers.clock import DAY
+from times.clock import DAY
 
 STEPS = {  # as --resample takes them, in ns
     **{"1min": DAY // 1440, "5min": DAY // 288, "15min": DAY // 96, "1h": DAY // 24, "D": DAY},

@@ -20,7 +20,6 @@ from data import Source, no_series
 from errors import DataError, UsageError, nearest
 from readers.categories import NOTHING, Asked
 from readers.cells import parse
-from readers.clock import DAY
 from readers.counter import without_counter
 from readers.dialect import Dialect
 from readers.files import dialect_of, open_table, read_whole, text_start
@@ -29,13 +28,14 @@ from readers.guess import LINE
 from readers.keyless import without_keyless
 from readers.longtext import Answer, LongText, Numbering, table_of
 from readers.owned import counted_each
-from readers.parted import joined
 from readers.pieces import BLOCK, Pieces
 from readers.restarts import counted_anew, recordings
 from readers.sieve import Sieve
-from readers.stamps import Locate, Stamps, parsed_stamps, read_stamps
 from readers.worded import without_worded
-from readers.years import are_halves
+from times.clock import DAY
+from times.parted import joined
+from times.stamps import Locate, Stamps, parsed_stamps, read_stamps
+from times.years import are_halves
 
 NAMELESS = ("", "Unnamed: 0")  # the second is what pandas writes for a frame's index that it read back
 MOST_NAMES = 30  # columns that a hint lists

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from readers.dialect import Dialect
 from readers.fitting import MOST_LINES
-from readers.guess import is_clock_word, is_id_word, rises, steps_named
+from readers.guess import is_id_word, rises, steps_named
 from readers.restarts import begin_anew
+from times.words import is_clock_word
 
 EVEN, LEAST_EVEN = 0.01, 5  # of a step, by which it may be off as rounding makes it; steps, at least
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from readers.cells import Parsed
-from readers.guess import is_clock_word, is_id_word
+from readers.guess import is_id_word
 from readers.restarts import beginnings
+from times.words import is_clock_word
 
 MOSTLY_COUNTED = 0.9  # of the steps of what numbers the lines of several parts of a larger table
 MOSTLY_ON = 0.98  # of the steps of a time: a few lines are late

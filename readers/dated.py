@@ -11,16 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from readers import written
 from readers.columns import is_hour_word
 from readers.counted import Columns, anew, are_even, clocks, even_counter, is_index
-from readers.date_parts import count_to, in_parts, is_month_word, minutes_of, year_and_month
-from readers.daynumbers import scale_of, spelled_out
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines, lines_about
 from readers.fitting import MOST_LINES, rows_of
-from readers.growing import are_things, grows, mostly_even, stamps_of
-from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_id_word, is_time, is_time_word, last_word, rises, steps_named
+from readers.guess import DAY_LONG, LINE, MONTHS, UNIX, is_id_word, rises, steps_named
 from readers.guess import HOURS as PARTS_OF_DAYS
 from readers.lined import LEAST_LINES, are_ids, follow, named_as_channels
 from readers.midnights import to_next_day
@@ -37,7 +33,15 @@ from readers.nameless import (
 )
 from readers.owned import owner_of
 from readers.owners import HALF, divides, hidden_owner, one_after_another, owners, takes_turns
-from readers.parted import (
+from readers.prefixes import is_in_units
+from readers.tidying import numbered
+from readers.typical import is_typical
+from readers.unfolded import hour_columns, month_columns
+from times import written
+from times.date_parts import count_to, in_parts, is_month_word, minutes_of, year_and_month
+from times.daynumbers import scale_of, spelled_out
+from times.growing import are_things, grows, mostly_even, stamps_of
+from times.parted import (
     MIDNIGHT,
     NO_YEAR,
     are_of_day,
@@ -50,14 +54,11 @@ from readers.parted import (
     whole_years,
     within_hours,
 )
-from readers.periods import counted
-from readers.prefixes import is_in_units
-from readers.serials import are_serials
-from readers.tidying import numbered
-from readers.tongues import MOST_WORDED, is_unreal
-from readers.typical import is_typical
-from readers.unfolded import hour_columns, month_columns
-from readers.years import are_years
+from times.periods import counted
+from times.serials import are_serials
+from times.tongues import MOST_WORDED, is_unreal
+from times.words import is_time, is_time_word, last_word
+from times.years import are_years
 
 LEAST = 3  # lines below the header
 PLAIN = Dialect()

@@ -16,13 +16,13 @@ from readers.base import TableText
 from readers.bundles import bundled, is_dated
 from readers.dialect import SEPARATORS, Dialect, line_of
 from readers.fitting import QUOTED
-from readers.growing import is_step_word
-from readers.guess import is_time, is_time_word
 from readers.heads import plain_dates
 from readers.once import NOTE, filled, stands_once
 from readers.paths import abridge
 from readers.pieces import Pieces
-from readers.written import YEAR
+from times.growing import is_step_word
+from times.words import is_time, is_time_word
+from times.written import YEAR
 
 HEAD = 1 << 16  # bytes that show how a file is laid out
 MOST_ABOVE, MOST_WORDS, LEAST_STEPS = 12, 12, 4  # lines above the names, columns of words, columns of steps

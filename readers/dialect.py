@@ -13,9 +13,9 @@ from pathlib import Path
 
 from config import RunConfig
 from errors import DataError, UsageError
+from settings.marks import MISSING
 
 SNIFF_ROWS = SNIFF_CELLS = 100  # how much of the first lines is looked at to find header, ids and separator
-MISSING = ("", "NA", "N/A", "#N/A", "<NA>", "nan", "NaN", "NAN", "-nan", "null", "NULL", "None")
 _MISSING_FOLDED = frozenset(word.casefold() for word in MISSING)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf(?:inity)?", re.IGNORECASE | re.ASCII)
 _WHOLE = re.compile(r"([+-]?\d+)\.00?")  # with a point whatever the decimal mark is: no group of thousands is so short

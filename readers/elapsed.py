@@ -11,8 +11,9 @@ import statistics
 from collections.abc import Sequence
 
 from readers.dialect import SEPARATORS, Dialect
-from readers.guess import is_clock_word, is_time, steps_named
+from readers.guess import steps_named
 from readers.spelled import changed
+from times.words import is_clock_word, is_time
 
 LEAST = 5  # lines that show it
 MOST = 400  # lines that are looked at

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 from readers.base import NUMBER, TableText
 from readers.files import decode
-from readers.guess import is_time, is_time_word
 from readers.pieces import Pieces, looked_through
+from times.words import is_time, is_time_word
 
 MOST_ABOVE, LEAST_ABOVE, LEAST = 40, 6, 6  # lines of facts; lines below them that are looked at
 MOST = 1 << 22  # bytes: so many months are thousands of years

@@ -17,10 +17,11 @@ from pathlib import Path
 
 from readers.breaks import are_in, without
 from readers.dialect import AUTO, SEPARATORS, SNIFF_CELLS, Dialect
-from readers.guess import has_names, is_time
+from readers.guess import has_names
 from readers.missing import is_mark
 from readers.tidying import MOST_NOTES, foot, widened
 from readers.units import accounted, odd_number, same_mark, split_mark, units_below
+from times.words import is_time
 
 HEAD = 1 << 18  # bytes of a file's beginning that are looked at
 LEAST_HEAD, MOST_HEAD = 12, 1 << 23  # lines of it, at least, where they are longer, up to so many bytes

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from errors import DataError
-from readers import written
-from readers.clock import Clock, infer_clock
-from readers.guess import is_time
-from readers.stamps import read_stamps
-from readers.years import are_years
+from times import written
+from times.clock import Clock, infer_clock
+from times.stamps import read_stamps
+from times.words import is_time
+from times.years import are_years
 
 LEAST = 3  # dates that show a step
 _COMPACT = re.compile(rf"{written.YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")

@@ -13,7 +13,8 @@ from typing import Any
 from errors import DataError
 from readers import register
 from readers.base import Reader, TableText, csv_text
-from readers.guess import UNIX, is_time
+from readers.guess import UNIX
+from times.words import is_time
 
 READS = {"endings": [".json", ".jsonl", ".ndjson"]}
 LEAST = 3  # lines that show times

@@ -17,8 +17,8 @@ from readers.dialect import Dialect
 from readers.files import dialect_of
 from readers.longtext import Numbering
 from readers.mapped import is_mapped
-from readers.stamps import Stamps
 from readers.streamed import read_streamed
+from times.stamps import Stamps
 
 
 def read_kept(path: Path, wanted: Wanted, dialect: Dialect, *, large: bool = False) -> LongFile:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from errors import DataError, many
-from readers.dialect import MISSING
 from readers.files import decode
-from readers.guess import is_time
 from readers.longtext import LongText, without_lines
-from readers.parted import WHOLE_YEARS
-from readers.tongues import MOST_WORDED, is_unreal, of_whole_months
+from settings.marks import MISSING
+from times.parted import WHOLE_YEARS
+from times.tongues import MOST_WORDED, is_unreal, of_whole_months
+from times.words import is_time
 
 MOST = 0.02  # of the lines
 MOST_HEAD = 20  # lines below the names without a time, as a glucose meter says there whose it is

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from readers.dialect import Dialect
 from readers.fitting import MOST_LINES
-from readers.guess import DAY_LONG, is_id_word, is_time, is_time_word, steps_named, words_of
+from readers.guess import DAY_LONG, is_id_word, steps_named
+from times.words import is_time, is_time_word, words_of
 
 LEAST_LINES = 20  # lines, by fewer of which nothing is seen
 MOST_COLUMNS = 50  # more are rather the steps of series, whatever they are called

@@ -18,7 +18,6 @@ from readers.along import of_steps
 from readers.blank_ends import without_blank_ends
 from readers.calendar_lines import one_a_step
 from readers.categories import NOTHING, Asked, per_row
-from readers.clock import Clock
 from readers.columns import LongFile, Wanted, read_names, read_own
 from readers.counts import steps_counted
 from readers.dialect import Dialect
@@ -47,11 +46,12 @@ from readers.short import check_lengths, without_short
 from readers.side_by_side import check_turned
 from readers.sidecars import attach
 from readers.sieve import Sieve
-from readers.stamps import check_zone
 from readers.stray import without_closed, without_stray
 from readers.typical import as_one_year
 from readers.zoned import set_zone
 from settings.shards import Part, Shard
+from times.clock import Clock
+from times.stamps import check_zone
 
 
 def read_long(

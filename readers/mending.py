@@ -8,12 +8,12 @@ from itertools import chain
 
 import numpy as np
 
-from readers.clock import DAY, Clock, infer_clock, weekly
-from readers.frequencies import fixed_freq
 from readers.missing import MOST_PAUSES, PAUSE
 from readers.paths import abridge
 from readers.regular import HEADS, common_clock, no_weekend
 from readers.rows import MOST_TWICE, Rows, by_time, clock_change, usual_step
+from times.clock import DAY, Clock, infer_clock, weekly
+from times.frequencies import fixed_freq
 
 MOST = 0.02  # of a row's lines may be missing
 GAPPY = 0.5  # where `--nan` says what gaps are, or leaves them

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from readers.base import TableText
 from readers.dialect import SEPARATORS, Dialect, line_of
 from readers.files import decode
-from readers.guess import is_time
 from readers.paths import abridge
 from readers.unfolded import hour_columns
+from times.words import is_time
 
 DAY = 1440  # minutes
 MOST = 12  # columns beside the parts of a day

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from readers.guess import is_class_word, words_of
+from readers.guess import is_class_word
 from readers.runs import changes
+from times.words import words_of
 
 LEAST_CHANGES, MOSTLY = 3, 0.75  # expected of labels in no order, and the share of them that shows no order
 

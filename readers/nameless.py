@@ -8,15 +8,16 @@ import statistics
 from collections.abc import Sequence
 from datetime import date
 
-from readers import written
 from readers.dialect import Dialect
 from readers.fitting import MOST_LINES, rows_of
-from readers.guess import CLOCK_LINES, MONTHS, clocks, is_time, rises
+from readers.guess import CLOCK_LINES, MONTHS, clocks, rises
 from readers.lined import LEAST_LINES, follow, unnamed
 from readers.owned import FEW_CHANGES
 from readers.owners import owners
-from readers.parted import is_day_of_year
-from readers.years import are_years
+from times import written
+from times.parted import is_day_of_year
+from times.words import is_time
+from times.years import are_years
 
 LEAST_COUNT, MOST_BEFORE = 5, 4  # the number to which lines are counted, and the columns of which one may count them
 OF_A_DATE = ((1, 12), (1, 31), (0, 24), (0, 59))  # the least and the most of month, day, hour and minute

@@ -8,8 +8,8 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
-from readers.guess import is_time
-from readers.written import YEAR
+from times.words import is_time
+from times.written import YEAR
 
 LEAST = 12  # lines that show it
 _YEAR = re.compile(YEAR)

@@ -15,10 +15,11 @@ from readers.counted import Columns
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import MOST_LINES, rows_of
-from readers.guess import is_class_word, is_person, words_of
+from readers.guess import is_class_word, is_person
 from readers.paths import abridge
-from readers.stamps import Stamps
 from readers.tidying import numbered
+from times.stamps import Stamps
+from times.words import words_of
 
 FEW_CHANGES = 10  # one line of so many at most is of another owner than the line before
 IDS = ("id", "ids", "uid", "uuid", "guid")

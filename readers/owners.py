@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from readers.columns import HOURS
 from readers.dialect import Dialect
 from readers.fitting import MOST_LINES
-from readers.guess import is_id_word, is_time, is_time_word, words_of
+from readers.guess import is_id_word
+from times.words import is_time, is_time_word, words_of
 
 MOSTLY = 0.75  # of their times are different ones, where one series has some lines that come twice
 HALF = 0.5  # where no column says whose a line is: of two series each time would come twice

@@ -16,9 +16,9 @@ from pathlib import Path
 from errors import DataError, many
 from readers import register
 from readers.base import Reader, TableText, csv_text
-from readers.guess import is_time
 from readers.paths import abridge
-from readers.years import are_years
+from times.words import is_time
+from times.years import are_years
 
 READS = {"endings": [".px"]}
 START = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:CHARSET|AXIS-VERSION|CODEPAGE|LANGUAGE|CREATION-DATE)\s*=\s*\"")

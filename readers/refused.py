@@ -11,7 +11,7 @@ from pathlib import Path
 from errors import DataError
 from readers.base import NUMBER
 from readers.files import decode
-from readers.guess import is_time_word
+from times.words import is_time_word
 
 MOST, LEAST = 40, 6  # first lines that are looked at
 _SPARSE = re.compile(rf"{NUMBER}(?:,{NUMBER})*(?: +\d+:{NUMBER})+\s*(?:#.*)?")

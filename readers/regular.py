@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from errors import DataError
-from readers.clock import DAY, Clock, infer_clock
-from readers.frequencies import fixed_freq
 from readers.rows import Rows, clock_change, line_steps, span, usual_step
+from times.clock import DAY, Clock, infer_clock
+from times.frequencies import fixed_freq
 
 SELDOM, TENTH = 0.1, DAY // 864_000  # of the steps have the usual length; ns
 SECOND, MILLI, MICRO = 10 * TENTH, TENTH // 100, TENTH // 100_000  # ns

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from errors import DataError
-from readers.clock import DAY, Clock
 from readers.coarser import proposed
 from readers.missing import count_gaps, is_known
 from readers.paths import abridge
 from readers.rows import Rows, line_steps, span
+from times.clock import DAY, Clock
 
 MOST_EMPTY = 100  # steps per line; more of them means that --resample is a mistake
 JITTER = 0.1  # of a step: so much too early, or late, a line still belongs to it

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from errors import many
-from readers.guess import is_clock_word, is_id_word, words_of
+from readers.guess import is_id_word
+from times.words import is_clock_word, words_of
 
 LEAST = 5  # lines of a recording
 BACK = 0.2  # of what has passed, down to which a time goes back where it begins again

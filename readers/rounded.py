@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from readers.clock import DAY, Clock
-from readers.frequencies import fixed_freq
 from readers.regular import EVEN
 from readers.resample import JITTER, SETTLED
 from readers.rows import Rows, line_steps
+from times.clock import DAY, Clock
+from times.frequencies import fixed_freq
 
 SECOND = 10**9  # ns
 FINER = 3  # times at least that a step is as long as what it is rounded to

@@ -13,14 +13,14 @@ import numpy as np
 from errors import DataError
 from readers import stem
 from readers.categories import Coded, together
-from readers.clock import DAY, Clock
 from readers.coarser import in_disorder, proposed
 from readers.columns import LongFile
 from readers.mapped import side_by_side, taken
 from readers.paths import abridge
 from readers.restarts import beginnings, row_names
-from readers.summertime import HOUR, in_such_a_night
 from settings.zones import zone_changed_at
+from times.clock import DAY, Clock
+from times.summertime import HOUR, in_such_a_night
 
 BACKWARDS = 9  # times as many steps back as forward: the lines are newest first
 MOST_DOUBLED = 50  # lines of a time that comes twice which can be those of nights in which clocks are set back

@@ -21,12 +21,13 @@ from errors import DataError
 from readers import reader_of
 from readers.dialect import Dialect, Layout, width_error
 from readers.files import dialect_of, read_cells
-from readers.guess import has_names, is_id_word, is_time
+from readers.guess import has_names, is_id_word
 from readers.marks import number_hint, text_error
 from readers.paths import abridge
 from readers.precision import narrowed
 from readers.spellings import one_spelling
 from readers.units import accounted, same_mark
+from times.words import is_time
 
 _T = TypeVar("_T")
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from errors import many
-from readers.clock import DAY, Clock, weekly
-from readers.hours import MONDAY, WEEK, slots
 from readers.rows import Rows
+from times.clock import DAY, Clock, weekly
+from times.hours import MONDAY, WEEK, slots
 
 LEAST, MOST = 50, 0.02  # lines of a row, and how many of them may be such
 YEAR, FAR = 365 * DAY, 10  # the least distance, and how many times as long as all others take

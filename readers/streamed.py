@@ -34,8 +34,8 @@ from readers.filling import Blurred, Filling
 from readers.longtext import LongText, table_of
 from readers.missing import suspects
 from readers.odd import OddCells, Taken
-from readers.stamps import Stamps, epoch_of, is_epoch, may_be_either, parsed_stamps
 from readers.tables import even_rows, long_column, unquoted
+from times.stamps import Stamps, epoch_of, is_epoch, may_be_either, parsed_stamps
 
 LEAST_BYTES = 1 << 20  # of a file; a smaller one is read whole
 PART = 1 << 21  # bytes of text at a time

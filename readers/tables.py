@@ -25,11 +25,10 @@ from readers.apart import FIRST, LAST, split_off
 from readers.asides import MOST_ABOVE, Asides
 from readers.bundles import Bundle, bundled
 from readers.cut_off import whole
-from readers.dialect import MISSING, SNIFF_ROWS, Dialect, Layout, width_error
+from readers.dialect import SNIFF_ROWS, Dialect, Layout, width_error
 from readers.ends import check_ends
 from readers.files import OpenTable, decode, dialect_of, first_lines, line_blocks, open_table, read_cells
 from readers.gathered import Rows
-from readers.growing import stamps_of
 from readers.guess import sniff, steps_named
 from readers.heads import plain_dates
 from readers.marks import check_thousands, may_hide_thousands, text_error
@@ -41,6 +40,8 @@ from readers.precision import judged
 from readers.things import Columns, label_hint
 from readers.threads import check_room, result_of
 from readers.units import odd_number, odd_told
+from settings.marks import MISSING
+from times.growing import stamps_of
 
 SMALL = 1 << 18  # a block below this is read without pandas, whose import costs more than the block does
 ENDS_EARLY = "a row that ends early has all its separators (1,2,,,): empty cells after its last value are no steps"

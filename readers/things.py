@@ -17,11 +17,12 @@ from pathlib import Path
 from readers.categories import MOST_TRIED, as_word
 from readers.dialect import Dialect, line_of, width_error
 from readers.files import decode, first_lines
-from readers.growing import stamps_of
-from readers.guess import LINE, has_names, is_id_word, is_person, is_time, is_time_word, rises, steps_named
+from readers.guess import LINE, has_names, is_id_word, is_person, rises, steps_named
 from readers.missing import is_mark, is_sign
 from readers.tidying import numbered
 from readers.units import accounted, odd_number, split_mark
+from times.growing import stamps_of
+from times.words import is_time, is_time_word
 
 LEAST = 3  # columns beside the labels, from more of which names alone show that they are things
 SAMPLE = 40  # lines by which a column of labels is looked for

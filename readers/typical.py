@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from readers.clock import DAY
 from readers.rows import Rows, usual_step
+from times.clock import DAY
 
 SHORTEST, LONGEST = 364, 367  # days in such a year
 PART, CHANGES = 60, 2  # days of a part of one, and from one year to another in it

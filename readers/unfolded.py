@@ -13,10 +13,11 @@ from pathlib import Path
 from errors import DataError, many
 from readers.dialect import Dialect, line_of
 from readers.files import decode
-from readers.guess import DAY_LONG, HOURS, LINE, MONTHS, has_names, is_time
+from readers.guess import DAY_LONG, HOURS, LINE, MONTHS, has_names
 from readers.lined import are_ids
 from readers.missing import is_mark
 from readers.paths import abridge
+from times.words import is_time
 
 DAY = 1440  # minutes
 YEARLY = 13  # columns of the months and of the year

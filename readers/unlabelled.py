@@ -10,10 +10,11 @@ from errors import DataError
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
-from readers.guess import LINE, is_id_word, is_time, steps_named, words_of
+from readers.guess import LINE, is_id_word, steps_named
 from readers.named_labels import named_as_labels
 from readers.paths import abridge
 from readers.things import FEW
+from times.words import is_time, words_of
 
 LEAST_NAMES, MOST_NAMES, LEAST_LINES = 4, 50, 20
 SHORT = 3  # letters, of which all names may be days, months or letters in their order

@@ -7,8 +7,8 @@ from dataclasses import replace
 from errors import DataError
 from readers.paths import abridge
 from readers.rows import Rows, line_steps, usual_step
-from readers.stamps import to_utc
-from readers.summertime import zone_of, zone_with
+from times.stamps import to_utc
+from times.summertime import zone_of, zone_with
 
 
 def set_zone(rows: Rows, tz: str, *, found: bool = False) -> tuple[Rows, list[str]]:

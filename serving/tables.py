@@ -12,8 +12,8 @@ import numpy as np
 from checkpoint import Checkpoint
 from errors import DataError, UsageError
 from readers.base import csv_text
-from readers.clock import Clock
 from sources import levels, things
+from times.clock import Clock
 
 if TYPE_CHECKING:
     import pandas as pd

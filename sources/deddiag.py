@@ -27,11 +27,11 @@ import numpy as np
 
 from data import Series
 from errors import DataError, UsageError, nearest
-from readers.clock import Clock
 from readers.missing import is_known
-from readers.stamps import check_zone
 from sources import grids
 from sources.postgres import Answer, Server, connect, server_of
+from times.clock import Clock
+from times.stamps import check_zone
 
 if TYPE_CHECKING:
     import psycopg

@@ -9,9 +9,9 @@ import numpy as np
 
 from data import Series, Source
 from errors import DataError, UsageError
-from readers.clock import Clock
-from readers.frequencies import fixed_freq
-from readers.stamps import check_zone
+from times.clock import Clock
+from times.frequencies import fixed_freq
+from times.stamps import check_zone
 
 SECOND = 10**9  # ns
 MAINS = "mains"  # the first channel

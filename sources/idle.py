@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from data import Series
-from readers.clock import DAY
-from readers.guess import is_clock_word, is_id_word, is_time_word, last_word
+from readers.guess import is_id_word
 from readers.mapped import is_mapped
 from readers.paths import abridge
+from times.clock import DAY
+from times.words import is_clock_word, is_time_word, last_word
 
 LEAST = 20  # lines, by fewer of which nothing is seen
 LEAST_NUMBER = 10**8  # from which on a whole number in each line is that of a thing

@@ -17,7 +17,7 @@ from readers.columns import NoColumn
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import MOST_LINES, rows_of
-from readers.guess import LINE, has_names, is_class_word, is_id_word, is_time, is_time_word, steps_named
+from readers.guess import LINE, has_names, is_class_word, is_id_word, steps_named
 from readers.missing import HINT, fill
 from readers.named_labels import label_among, named_as_labels
 from readers.owned import is_owner_word
@@ -27,6 +27,7 @@ from readers.things import IDS, is_letter, kinds_among
 from readers.unlabelled import unlabelled
 from sources import path_labels
 from sources.reading import names_of, read, strict_on_gaps
+from times.words import is_time, is_time_word
 
 
 def read_labelled(

@@ -16,8 +16,8 @@ from readers.columns import NoColumn, read_names
 from readers.dialect import Dialect
 from readers.late import late, without_partial
 from readers.paths import expand_paths
-from readers.written import ORDERS
 from sources.idle import without_idle
+from times.written import ORDERS
 
 CLOSE = 0.4  # of two names: alike enough to be proposed
 

@@ -23,8 +23,8 @@ import numpy as np
 
 from data import Series
 from errors import UsageError, refused, report
-from readers.clock import Clock
-from readers.frequencies import fixed_freq
+from times.clock import Clock
+from times.frequencies import fixed_freq
 
 SEASON = 12  # steps
 WARM_UP = 5 * SEASON  # steps thrown away, after which the first demand no longer matters

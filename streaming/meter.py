@@ -21,11 +21,11 @@ from backbones.copies import Copies
 from backbones.recurrent import Recurrent
 from checkpoint import Checkpoint
 from errors import CheckpointError
-from readers.clock import Clock
 from settings.zones import fixed_offset
 from streaming.tally import Tally, is_number, report, short
 from tasks.nilm.features import ABOVE, CHANGE, FEATURES, HOUR, KNEE, LOG, MAINS
 from tasks.nilm.watts import at_rest, capped
+from times.clock import Clock
 
 KNOWN = tuple(name for name in FEATURES if ABOVE not in name)  # inputs that need no later sample
 TASK = "nilm"  # the task with a prediction for every step

@@ -13,12 +13,13 @@ import numpy as np
 from config import RunConfig
 from data import Series
 from errors import many, printable
-from readers.guess import is_class_word, is_person, last_word
+from readers.guess import is_class_word, is_person
 from readers.mapped import is_mapped
 from readers.named_labels import named_as_labels
 from readers.paths import abridge
 from readers.runs import MOST_CODES
 from sources import label_column, path_labels
+from times.words import last_word
 
 log = logging.getLogger("tsrun")
 LOOKED_AT = 100_000  # steps

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from backbones import calendar_inputs
-from readers.clock import Clock
+from times.clock import Clock
 
 
 def made(freq: str, steps: int) -> tuple[pd.DatetimeIndex, np.ndarray]:

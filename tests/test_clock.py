@@ -1,4 +1,4 @@
-"""readers/clock.py against pandas' own calendar, and against dates written out."""
+"""times/clock.py against pandas' own calendar, and against dates written out."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from pandas.tseries import frequencies, offsets
 
 from errors import DataError
-from readers.clock import Clock, infer_clock, offset_text, steps_hint
-from readers.frequencies import canonical
 from readers.long import read_long
 from settings.zones import fixed_offset
+from times.clock import Clock, infer_clock, offset_text, steps_hint
+from times.frequencies import canonical
 
 
 def stamps(*texts: str, tz: str = "") -> np.ndarray:

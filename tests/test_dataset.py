@@ -16,9 +16,9 @@ from config import RunConfig
 from data import Series
 from dataset import DeviceData, RunData
 from errors import DataError, UsageError
-from readers.clock import Clock
 from scaler import Scaler
 from tasks.base import Task
+from times.clock import Clock
 
 from .runs import built
 

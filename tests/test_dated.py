@@ -13,7 +13,7 @@ import cli
 from errors import DataError
 from readers.dated import dated
 from readers.dialect import AUTO, Dialect
-from readers.stamps import read_stamps
+from times.stamps import read_stamps
 
 from .conftest import ROOT
 from .runs import go, good

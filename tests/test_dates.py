@@ -1,4 +1,4 @@
-"""readers/dates.py: steps on the same dates of every month or year, against plain loops over days."""
+"""times/dates.py: steps on the same dates of every month or year, against plain loops over days."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import datetime as dt
 import numpy as np
 import pytest
 
-from readers import dates
-from readers.clock import Clock, infer_clock
-from readers.hours import DAY
 from readers.long import read_long
+from times import dates
+from times.clock import Clock, infer_clock
+from times.hours import DAY
 
 ALL = [dt.date(2015, 1, 1) + dt.timedelta(days=k) for k in range(6 * 366)]
 KINDS = {

@@ -1,4 +1,4 @@
-"""readers/daynumbers.py: days of years, of six and eight digits, Julian ones and MATLAB's, as the time of a table."""
+"""times/daynumbers.py: days of years, of six and eight digits, Julian ones and MATLAB's, as the time of a table."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 from errors import DataError
 from readers.dated import dated
-from readers.daynumbers import scale_of, spelled_out
 from readers.dialect import AUTO, Dialect
 from readers.long import read_long
+from times.daynumbers import scale_of, spelled_out
 
 START = date(2019, 11, 20)
 DAYS = [START + timedelta(k) for k in range(120)]  # into a leap year

@@ -1,4 +1,4 @@
-"""readers/growing.py: columns of one word and numbers beside times are things, not the steps of a series a line."""
+"""times/growing.py: columns of one word and numbers beside times are things, not the steps of a series a line."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from readers.dated import dated
 from readers.dialect import AUTO, Dialect
-from readers.growing import are_things
 from readers.long import read_long
+from times.growing import are_things
 
 from .runs import go
 

@@ -14,8 +14,8 @@ from backbones.histories import Histories, HistoryFitting, begins, closed
 from backbones.local_forecaster import LocalForecaster
 from backbones.model import build_model
 from errors import UsageError
-from readers.clock import Clock
 from tasks.forecast import references
+from times.clock import Clock
 
 from .runs import go, good, strict
 

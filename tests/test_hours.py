@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from readers.clock import Clock, infer_clock
-from readers.hours import DAY, found_in, slots, text_of
+from times.clock import Clock, infer_clock
+from times.hours import DAY, found_in, slots, text_of
 
 from .runs import go
 

@@ -10,7 +10,7 @@ from errors import DataError
 from readers.dated import dated
 from readers.dialect import AUTO, Dialect
 from readers.long import read_long
-from readers.tongues import is_unreal
+from times.tongues import is_unreal
 
 DAYS = [f"{day:%Y-%m-%d}" for day in pd.date_range("2024-01-01", periods=60)]
 LINES = ["shop,day,x", *(f"{shop},{day},{k}" for shop in "ab" for k, day in enumerate(DAYS))]

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from errors import DataError, UsageError
-from readers.clock import Clock
 from sources import appliances
 from sources.grids import Grid, on_grid, readings
 from sources.layouts import read_layout
+from times.clock import Clock
 
 T0 = 1_381_323_984 // 8 * 8  # a multiple of eight seconds in October 2013
 NAN = math.nan

@@ -19,8 +19,8 @@ from config import RunConfig, core_flags
 from data import Series, Source
 from errors import CheckpointError, DataError, UsageError
 from learner import Learner
-from readers.clock import Clock
 from rundir import Listener
+from times.clock import Clock
 
 from .runs import strict
 

@@ -11,7 +11,7 @@ import torch
 from backbones import ForecastSpec, ModelSpec, impulse
 from backbones.base import KnownAhead
 from backbones.model import build_model
-from readers.clock import Clock
+from times.clock import Clock
 
 from .test_ridge import walk
 

@@ -16,8 +16,8 @@ import pytest
 from data import Series, Source
 from errors import DataError, UsageError
 from readers import files
-from readers.clock import Clock
 from readers.long import read_long
+from times.clock import Clock
 
 from .conftest import ROOT
 

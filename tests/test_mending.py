@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from errors import DataError
-from readers.clock import Clock
 from readers.long import read_long
+from times.clock import Clock
 
 from .runs import go
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from errors import DataError, UsageError
-from readers.clock import Clock
 from readers.dialect import Dialect
 from sources.meter_tables import read_meter
+from times.clock import Clock
 
 NAN = math.nan
 

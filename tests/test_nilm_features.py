@@ -13,8 +13,6 @@ import dataset
 import tasks
 import windows
 from data import Series
-from readers.clock import Clock
-from readers.frequencies import fixed_freq
 from scaler import Scaler
 from tasks.nilm import features
 from tasks.nilm.features import FEATURES, LEAST, Held, MeterFeatures
@@ -22,6 +20,8 @@ from tasks.nilm.loads import other_loads
 from tasks.nilm.states import UNKNOWN
 from tasks.nilm.targets import DeviceTargets, Overlaid
 from tasks.nilm.taus import few_runs, tell_few
+from times.clock import Clock
+from times.frequencies import fixed_freq
 
 SECOND = 10**9
 

@@ -9,11 +9,11 @@ import cli
 import splits
 import windows
 from data import Series
-from readers.clock import Clock
-from readers.frequencies import fixed_freq
 from tasks.nilm.rules import Rules
 from tasks.nilm.states import UNKNOWN
 from tasks.nilm.truth import believable, dead, exceeding, learned_from, spikes, targets_of
+from times.clock import Clock
+from times.frequencies import fixed_freq
 
 SECOND = 10**9
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from data import Series
-from readers.clock import Clock
 from sources.grids import SECOND, Grid, on_grid, readings
 from sources.meter_tables import read_meter
 from tasks.nilm.units import doubts, gap_hint
+from times.clock import Clock
 
 RULES = {"kettle": 2000.0, "lamp": 10.0}
 

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from readers.clock import Clock
-from readers.frequencies import fixed_freq
 from sources.own_step import held, own_step, shown
 from tasks.nilm.suited import suited
+from times.clock import Clock
+from times.frequencies import fixed_freq
 
 SECOND = 10**9
 

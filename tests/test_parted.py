@@ -1,4 +1,4 @@
-"""readers/parted.py: times in several columns, such as a year and a week."""
+"""times/parted.py: times in several columns, such as a year and a week."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from errors import DataError
 from readers.dated import dated
 from readers.dialect import AUTO, Dialect
 from readers.long import read_long
-from readers.parted import part_of, sunday_week
-from readers.written import iso_week
+from times.parted import part_of, sunday_week
+from times.written import iso_week
 
 AXES = {  # a column's name: the times, and what each says of them besides its year
     "WEEK": (pd.date_range("2015-09-28", periods=300, freq="7D"), lambda t: t.isocalendar()[1]),

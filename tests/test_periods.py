@@ -1,4 +1,4 @@
-"""Quarters in words, days of years, fiscal weeks: readers/periods.py; and what readers/tongues.py makes of them."""
+"""Quarters in words, days of years, fiscal weeks: times/periods.py; and what times/tongues.py makes of them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 from errors import DataError
 from readers.dated import dated
 from readers.dialect import AUTO, Dialect
-from readers.guess import is_time
 from readers.long import read_long
-from readers.periods import counted, of_short_years
-from readers.tongues import english
+from times.periods import counted, of_short_years
+from times.tongues import english
+from times.words import is_time
 
 QUARTERS = {
     "2003 1. Quartal": "2003-Q1",

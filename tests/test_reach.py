@@ -8,11 +8,11 @@ import pytest
 
 import tsrun
 from data import Series, extended
-from readers.clock import Clock
 from tasks.forecast.growth import growth, reaching
 from tasks.forecast.levels import Levels
 from tasks.forecast.reach import in_units, joined, raised
 from tasks.predictions import Predictions
+from times.clock import Clock
 from windows import Index
 
 from . import runs

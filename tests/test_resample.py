@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from errors import DataError, UsageError
-from readers.clock import Clock
 from readers.long import read_long
+from times.clock import Clock
 
 NAN = float("nan")
 

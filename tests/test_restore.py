@@ -17,8 +17,8 @@ from checkpoint import Checkpoint
 from config import RunConfig
 from data import Series
 from errors import CheckpointError
-from readers.clock import Clock
 from scaler import Scaler
+from times.clock import Clock
 
 from .runs import go, good, numbers, preds, strict
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from errors import DataError
-from readers.clock import DAY
 from readers.coarser import in_disorder, proposed
 from readers.long import read_long
+from times.clock import DAY
 
 DAYS = [f"{day:%Y-%m-%d}" for day in pd.date_range("2024-01-01", periods=30)]
 

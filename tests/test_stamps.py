@@ -1,4 +1,4 @@
-"""readers/stamps.py: months among days, which a parser takes for first days, in lines looked at one by one or all."""
+"""times/stamps.py: months among days, which a parser takes for first days, in lines looked at one by one or all."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from errors import DataError
-from readers import stamps
 from readers.dated import dated
 from readers.dialect import Dialect
 from readers.long import read_long
+from times import stamps
 
 DAYS = [f"2023-{month:02d}-{day:02d}" for month in (1, 2, 3) for day in range(1, 29)]
 

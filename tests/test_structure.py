@@ -19,7 +19,7 @@ from .conftest import ROOT
 FLOORS = [
     {"errors", "registry", "scaler", "losses", "metrics", "viz"},
     {"settings", "ranks", "pages"},
-    {"backbones", "config"},
+    {"backbones", "config", "times"},
     {"checkpoint", "data", "optim", "rundir", "windows"},
     {"readers"},
     {"sources", "splits", "hardware"},

@@ -11,11 +11,11 @@ import pytest
 
 import tasks
 from data import Series
-from readers.clock import Clock
 from tasks.lines import aligned, dates
 from tasks.units_of_names import unit_of, unit_of_all, without_unit
 from telling import read
 from telling.result import table
+from times.clock import Clock
 
 from . import runs
 from .runs import go

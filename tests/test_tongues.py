@@ -1,4 +1,4 @@
-"""readers/tongues.py: dates of other countries and programs, taken as the time column and read."""
+"""times/tongues.py: dates of other countries and programs, taken as the time column and read."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import re
 import numpy as np
 import pytest
 
-from readers import tongues
-from readers.guess import is_time
-from readers.stamps import read_stamps
-from readers.tongues import english, is_season
+from times import tongues
+from times.stamps import read_stamps
+from times.tongues import english, is_season
+from times.words import is_time
 
 from .test_strangers import taken
 

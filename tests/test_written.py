@@ -1,4 +1,4 @@
-"""readers/written.py, counts.py and the flag --date-order: dates as people write them, and columns that count steps."""
+"""times/written.py, counts.py and the flag --date-order: dates as people write them, and columns that count steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from errors import DataError, UsageError
 from readers.long import read_long
-from readers.stamps import read_stamps
+from times.stamps import read_stamps
 
 from .runs import go, good, strict
 

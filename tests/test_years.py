@@ -1,4 +1,4 @@
-"""readers/years.py: years, fractions of them and months of six digits as the time column of a table."""
+"""times/years.py: years, fractions of them and months of six digits as the time column of a table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from errors import DataError
 from readers.dated import dated
 from readers.dialect import Dialect
 from readers.long import read_long
-from readers.years import are_years
+from times.years import are_years
 
 from .runs import good, strict
 

@@ -275,17 +275,17 @@ def untested(sources: Sequence[Source], root: Path) -> Figure:
 
 
 def contract_docstrings(sources: Sequence[Source]) -> Iterator[Figure]:
-    """How many public members of the contract classes, and functions of readers/, say what goes in and out."""
+    """How many public members of contract classes, and functions of readers/ and times/, say what goes in and out."""
     members: dict[str, Function] = {}
     functions: dict[str, Function] = {}
     for source in sources:
         for cls in source.classes():
             if cls.name in CONTRACTS:
                 members |= {f"{source.path}:{cls.name}.{m.name}": m for m in cls.body if isinstance(m, Function)}
-        if source.room == "readers":
+        if source.room in ("readers", "times"):
             functions |= {f"{source.path}:{node.name}": node for node in source.tree.body if isinstance(node, Function)}
     yield _documented("docstrings of the contracts", members)
-    yield _documented("docstrings of readers/", functions)
+    yield _documented("docstrings of readers/ and times/", functions)
 
 
 def _documented(name: str, members: dict[str, Function]) -> Figure:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,10 @@ def draw(house: House, file: Path) -> None:
     from matplotlib.figure import Figure
 
     made = plan(house)
+    level = {node: k for k, floor in enumerate(made.floors) for node in floor}
     wide = max(x + _room_for(node) / 2 for node, x in made.centre.items()) + 0.45
+    left, top = _free(made, level, wide)
+    wide = max(wide, left + LEGEND + 0.45)
     high = (len(made.floors) + 0.1) * STOREY
     figure = Figure(figsize=(wide, high), dpi=130)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -157,16 +160,25 @@ def draw(house: House, file: Path) -> None:
         if floor % 2 == 0:
             axes.axhspan((floor - 0.5) * STOREY, (floor + 0.5) * STOREY, color="#f3f4f6", zorder=0)
         axes.text(-0.3, floor * STOREY, str(floor), color=LINE, fontsize=11, ha="center", va="center")
-    level = {node: k for k, floor in enumerate(made.floors) for node in floor}
     for upper, lower in made.steps:
         _draw_line(axes, (made.centre[upper], level[upper], upper), (made.centre[lower], level[lower], lower))
     for node, x in made.centre.items():
         if isinstance(node, str):
             _draw_box(axes, house, node, (x, level[node] * STOREY), house.started(node))
-    high_up = [x for node, x in made.centre.items() if level[node] >= len(made.floors) - 3]
-    left = 0.05 if min(high_up) - WIDTH > LEGEND else wide - 0.45 - LEGEND
-    _draw_legend(axes, house, left, (len(made.floors) - 1) * STOREY)
+    _draw_legend(axes, house, left, top * STOREY)
     figure.savefig(file, metadata={"Software": None})
+
+
+def _free(made: Plan, level: Mapping[Node, int], wide: float) -> tuple[float, int]:
+    """Where the legend has room: the left end of it, and its floor, the highest one at whose side two are free below;
+    beside all where none is."""
+    for top in range(len(made.floors) - 1, 1, -1):
+        near = [(x, _room_for(node) / 2) for node, x in made.centre.items() if top - 2 <= level[node] <= top]
+        if min(x - half for x, half in near) > LEGEND:
+            return 0.05, top
+        if max(x + half for x, half in near) < wide - 0.45 - LEGEND:
+            return wide - 0.45 - LEGEND, top
+    return wide - 0.45, len(made.floors) - 1
 
 
 def _draw_line(axes: Any, start: tuple[float, int, Any], end: tuple[float, int, Any]) -> None:

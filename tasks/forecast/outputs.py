@@ -13,13 +13,13 @@ import numpy as np
 
 from config import exact
 from data import Series
-from readers.clock import Clock
 from rundir import digits, safe_cell, shortened, write_columns
 from tasks.arrays import Arrays
 from tasks.forecast import reach
 from tasks.forecast.levels import Levels
 from tasks.lines import MOST_SHOWN, aligned
 from tasks.predictions import EvalContext, Predictions
+from times.clock import Clock
 from windows import Index
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import torch
 
 from data import Series
 from errors import UsageError
-from readers.frequencies import fixed_freq
 from scaler import Scaler
 from tasks.nilm.states import rolling_minimum, runs
+from times.frequencies import fixed_freq
 from windows import Readable, read, stretches
 
 MAINS = "mains"

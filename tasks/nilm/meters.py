@@ -16,7 +16,6 @@ from readers.columns import read_names
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
-from readers.guess import is_time
 from readers.missing import is_mark
 from readers.paths import expand_paths
 from readers.tidying import numbered
@@ -27,6 +26,7 @@ from tasks.nilm.features import header
 from tasks.nilm.meter_files import Houses, Meter, houses_of_files, houses_of_lines
 from tasks.nilm.unit_of_readings import by_readings, mean
 from tasks.units_of_names import unit_of, without_unit
+from times.words import is_time
 
 MOST_NAMES = 12  # columns that a message lists
 _MAINS = """

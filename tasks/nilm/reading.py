@@ -17,9 +17,7 @@ import numpy as np
 from config import RunConfig
 from data import Series
 from errors import CheckpointError, DataError, UsageError, no_channel
-from readers.clock import Clock
 from readers.dialect import Dialect
-from readers.frequencies import fixed_freq
 from readers.npz import read_npz
 from readers.paths import expand_paths
 from registry import Namespace
@@ -30,6 +28,8 @@ from sources.synthetic import YEAR_2024
 from tasks.nilm.features import MAINS, coarser, devices_of, header, step_seconds
 from tasks.nilm.meter_files import Houses, read_files
 from tasks.nilm.meters import id_col_of, same_name
+from times.clock import Clock
+from times.frequencies import fixed_freq
 
 APART = 3600 * 10**9  # ns between two windows of an .npz, which are no neighbours
 

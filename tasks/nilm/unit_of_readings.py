@@ -12,11 +12,11 @@ from errors import DataError
 from readers.dialect import Dialect
 from readers.files import dialect_of, first_lines
 from readers.fitting import rows_of
-from readers.growing import stamps_of
 from readers.paths import expand_paths
 from readers.refused import python
 from sources.appliances import spelled
 from tasks.nilm.units import SMALL
+from times.growing import stamps_of
 
 LINES, MINUTE = 12, 60  # lines that show how far they are apart; seconds
 LEAST, DEVICE = 20, 10.0  # readings; W, below which no device with a usual threshold is on

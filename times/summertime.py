@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from errors import DataError
-from readers.clock import DAY, Clock, offset_text
-from readers.stamps import Locate, to_utc
 from settings.zones import CHANGING, changed_at
+from times.clock import DAY, Clock, offset_text
+from times.stamps import Locate, to_utc
 
 HOUR = DAY // 24
 MOST_TRIED = 64  # odd steps that are looked up in the zones: clocks are changed twice a year

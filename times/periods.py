@@ -1,6 +1,6 @@
 """Quarters and weeks in words (2003 1. Quartal, II кв. 2020, 2020年第1季度, FY23 W05), days of years (2023-301), the
 periods of econometricians' programs (1960:1) and months behind two digits of their year (03-Jan) in a spelling that
-readers/written.py knows.
+times/written.py knows.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from readers.guess import last_word
-from readers.tongues import full_year
-from readers.written import YEAR, iso_week
+from times.tongues import full_year
+from times.words import last_word
+from times.written import YEAR, iso_week
 
 DAY_OF_YEAR = "day of the year"
 PARTS = {  # of a year, by the names of their columns; with the largest number

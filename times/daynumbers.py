@@ -11,10 +11,10 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from readers.guess import is_time_word
-from readers.serials import are_dates_named, may_be_serials, times_of
-from readers.tongues import full_year
-from readers.years import COUNTERS
+from times.serials import are_dates_named, may_be_serials, times_of
+from times.tongues import full_year
+from times.words import is_time_word
+from times.years import COUNTERS
 
 LEAST = 3  # cells
 SCALES = {  # name, day 0 from 1970-01-01 on, least and most: years of 1800 to 2100

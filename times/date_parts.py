@@ -6,9 +6,9 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 
-from readers.guess import is_time, words_of
-from readers.parted import DAY_OF_YEAR, is_clock_number, is_code, is_part
-from readers.written import YEAR
+from times.parted import DAY_OF_YEAR, is_clock_number, is_code, is_part
+from times.words import is_time, words_of
+from times.written import YEAR
 
 _YEAR = re.compile(YEAR)
 # The names of columns, those of each part.

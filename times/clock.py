@@ -15,10 +15,10 @@ from typing import Any, Literal
 import numpy as np
 
 from errors import DataError
-from readers import dates, frequencies, hours
-from readers.frequencies import FIXED, fixed_freq, split
-from readers.hours import DAY as DAY
 from settings.zones import fixed_offset
+from times import dates, frequencies, hours
+from times.frequencies import FIXED, fixed_freq, split
+from times.hours import DAY as DAY
 
 _MARKS = (("second", 60), ("minute", 60), ("hour", 24), ("weekday", 7), ("day", 31), ("month", 12))  # name, values
 _MARK_BELOW = (FIXED["min"], FIXED["h"], DAY, 7 * DAY, 28 * DAY, float("inf"))  # each is for steps shorter than this
@@ -29,9 +29,9 @@ class Clock:
     """A step and a zone. Spellings of one step give equal clocks: `60T` becomes `h`.
 
     freq : a pandas frequency such as h, 15min, D, B, W-MON (weeks that begin on Monday), MS, ME; or MS-15, months that
-        begin on the 15th (on the last day of a month that is shorter); or dates (readers/dates.py), such as MS-1-11-21,
+        begin on the 15th (on the last day of a month that is shorter); or dates (times/dates.py), such as MS-1-11-21,
         those days of each month, or 16D-JAN, 16 days counted anew from each first of January; or hours of a week
-        (readers/hours.py), such as 5min@MON-FRI 09:30-15:55 or D@MON-SAT. ValueError for anything else.
+        (times/hours.py), such as 5min@MON-FRI 09:30-15:55 or D@MON-SAT. ValueError for anything else.
     tz : "" for times of an unknown zone, else UTC, a fixed offset such as +01:00, or a name such as Europe/Berlin.
     """
 

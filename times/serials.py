@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from readers.clock import DAY
-from readers.guess import is_time_word
+from times.clock import DAY
+from times.words import is_time_word
 
 EXCEL = "excel"  # what --date-order says for them
 EPOCH = -25_569  # days from 1970-01-01 to Excel's day 0

@@ -1,7 +1,7 @@
-"""Times as text, read into stamps: int64 nanoseconds since 1970 (see readers/clock.py).
+"""Times as text, read into stamps: int64 nanoseconds since 1970 (see times/clock.py).
 
 Dates are never guessed: ISO 8601 first, then another order of day, month and year if it is known or only one fits every
-cell (readers/written.py), then numbers that count steps, then nothing.
+cell (times/written.py), then numbers that count steps, then nothing.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from errors import DataError, UsageError, nearest
-from readers import daynumbers, serials, tongues, written, years
-from readers.clock import DAY, Clock, offset_text
-from readers.dialect import MISSING
-from readers.parted import part_of
-from readers.periods import of_short_years
+from settings.marks import MISSING
 from settings.zones import fixed_offset, is_zone
+from times import daynumbers, serials, tongues, written, years
+from times.clock import DAY, Clock, offset_text
+from times.parted import part_of
+from times.periods import of_short_years
 
 COUNTED = "the time column counts steps: there are no dates"
 OFF = 0.25  # of a step, by which a number that counts them may be off

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from errors import DataError
-from readers.clock import DAY
-from readers.periods import counted
-from readers.tongues import COMPACT, MONTHS, ZONES, english, seasons
+from times.clock import DAY
+from times.periods import counted
+from times.tongues import COMPACT, MONTHS, ZONES, english, seasons
 
 ORDERS = {"dmy": "day before month", "mdy": "month before day", "ymd": "year before month"}
 FIRST_YEAR, LAST_YEAR = 1678, 2261  # that are whole in nanoseconds of 64 bits

@@ -8,12 +8,12 @@ import statistics
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from readers import written
-from readers.guess import is_time_word
-from readers.periods import counted
-from readers.serials import may_be_serials
-from readers.tongues import seasons
-from readers.years import are_years
+from times import written
+from times.periods import counted
+from times.serials import may_be_serials
+from times.tongues import seasons
+from times.words import is_time_word
+from times.years import are_years
 
 LATE = 25  # one line of so many may go back or come twice: the hour of autumn, a line that was sent again
 MANY = 10  # times as many lines as columns: so many series of so few steps are rather steps of few things

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from readers.guess import is_time_word
-from readers.parted import part_of, weeks
-from readers.written import YEAR
+from times.parted import part_of, weeks
+from times.words import is_time_word
+from times.written import YEAR
 
 PER_YEAR = (1, 2, 4, 12)  # steps
 NOTE = "times read as {} since their column is named {!r}"

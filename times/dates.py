@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from readers.hours import DAY
+from times.hours import DAY
 
 MOST_DAYS = 6  # of a month: those of pentads
 LAST = 31  # stands for a month's last day

@@ -1,4 +1,4 @@
-"""Dates of other countries and programs in a spelling that readers/written.py knows: months and weekdays in English,
+"""Dates of other countries and programs in a spelling that times/written.py knows: months and weekdays in English,
 digits of other scripts, 2024年1月5日, 20240105T1400Z, 14h30, KW 5/2024, Q1 FY24, `Thu Jan 05 14:30:00 2024`.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from readers import periods
+from times import periods
 
 ZONES = {  # names of offsets that mean one; those of several (IST, AST) are none of them
     **{"UTC": "+00:00", "GMT": "+00:00", "WET": "+00:00", "WEST": "+01:00", "CET": "+01:00", "CEST": "+02:00"},
