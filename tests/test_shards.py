@@ -273,7 +273,7 @@ def test_what_is_no_shard_is_said(place, tmp_path, capsys):
         shards.gathered([tmp_path])
     done = go(place, f"--mode train --task forecast {LONG} --shard 1/2")
     assert done.code == 2 and "--shard belongs to --mode infer" in done.err
-    done = go(place, f"--mode infer --ckpt x {LONG} --shard 3/2")
+    done = go(place, f"--mode infer --task forecast --ckpt x {LONG} --shard 3/2")
     assert done.code == 2 and "3/2 is none: the first of 2 is 1/2, the last 2/2" in done.err
 
 
