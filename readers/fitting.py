@@ -119,7 +119,8 @@ def _whole_lines(text: bytes, *, first: bool, last: bool) -> list[str]:
     kept = lines[0 if first else 1 : None if last or (first and len(lines) == 1) else -1]
     step = len(kept) // MOST_LINES or 1  # of series whose lines take turns, one alone might come at even steps
     spread = (at + int(PHASE * (at - MOST_LINES)) % step for at in range(MOST_LINES, len(kept), step))
-    chosen = sorted({*range(min(MOST_LINES, len(kept))), *spread, *range(len(kept))[-1:]} & {*range(len(kept))})
+    within = (at for at in spread if at < len(kept))
+    chosen = sorted({*range(min(MOST_LINES, len(kept))), *within, *range(len(kept))[-1:]})
     return [_decoded(kept[at]) for at in chosen if kept[at].strip()]
 
 
