@@ -203,7 +203,9 @@ def _step(series: Series) -> str:
     from readers.rows import span
 
     assert series.clock is not None
-    return STEPS.get(_kind(series.clock.freq)) or (str(series.clock) if series.clock.hours else span(series.clock))
+    if series.clock.hours or any(series.clock.dates):
+        return str(series.clock)
+    return STEPS.get(_kind(series.clock.freq)) or span(series.clock)
 
 
 # ---- what to type
@@ -275,6 +277,8 @@ def _of_paths(place: Sequence[str]) -> str:
 def _horizon(series: Series) -> int:
     if series.clock is None:
         return 24
+    if any(series.clock.dates):
+        return series.clock.periods[-1]  # a year
     kind = _kind(series.clock.freq)
     minutes = kind.removesuffix("min")
     if minutes.isdecimal() and int(minutes) >= A_DAY_FROM and DAY % int(minutes) == 0:

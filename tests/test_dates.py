@@ -76,7 +76,7 @@ def test_the_calendar_knows_their_periods():
 
 def test_in_words_and_not_in_pandas():
     assert str(Clock("16D-JAN")) == "16 days from each 1 January"
-    assert str(Clock("MS-1-11-31")) == "a part of a month, from its 1st, 11th and last day"
+    assert str(Clock("MS-1-11-31")) == "a part of a month (1st, 11th, last)"
     for freq in ("MS-1-15", "8D-JAN"):
         with pytest.raises(ValueError, match="pandas has no such steps"):
             Clock(freq).offset()

@@ -219,6 +219,19 @@ def test_a_step_of_the_calendar_is_called_by_its_name(put, every, told):
     assert told in looked_at(put(daily(days=days), "my.csv").parent, "--csv my.csv")[0].out
 
 
+@pytest.mark.parametrize(
+    ("begins", "told", "year"),
+    [
+        (lambda day: day.day in (1, 11, 21), "in steps of a part of a month (1st, 11th, 21st)", 36),
+        (lambda day: day.timetuple().tm_yday % 16 == 1, "in steps of 16 days from each 1 January", 23),
+    ],
+)
+def test_steps_of_dates_are_no_months_and_a_year_is_proposed(put, begins, told, year):
+    days = [day for k in range(3652) if begins(day := datetime.date(2021, 1, 1) + datetime.timedelta(days=k))]
+    out = looked_at(put(daily(days=days), "my.csv").parent, "--csv my.csv")[0].out
+    assert told in out and f"--horizon {year}" in out
+
+
 def test_a_label_is_proposed_as_classify_would_take_it(tmp_path):
     """Codes that are named as a label before words; no word that is the same in each line, and nobody who was there."""
     days = [f"2024-01-{1 + k // 24:02d} {k % 24:02d}:00" for k in range(120)]

@@ -93,8 +93,7 @@ def words(freq: str) -> str:
     step, _, open_ = freq.partition("@")
     every, days = dates_of(step)
     if days:
-        last = [_NAMED_DAYS.get(day, f"{day}th") for day in days]
-        return f"a part of a month, from its {', '.join(last[:-1])} and {last[-1]} day"
+        return f"a part of a month ({', '.join(_NAMED_DAYS.get(day, f'{day}th') for day in days)})"
     count, unit, _ = split(step)
     name = _NAMES.get(unit, "")
     if unit in FIXED and count * FIXED[unit] % DAY == 0:
