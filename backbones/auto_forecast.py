@@ -174,7 +174,8 @@ class AutoForecast(Backbone):
         if data.settled:  # with the weights that they have
             self._fit(before, before.end, data.seed)
             return {"fitted_to": "everything"}
-        many, targets = self._many(len(np.unique(before.rows))), len(self.forecast.targets)
+        series = len(np.unique(before.rows)) * len(self.forecast.targets)
+        many = series >= shares.MANY_SERIES
         tests = planned(before, many, late=bool(self.inputs.members))
         asked, rows = before.histories.part(tests.numbers), before.rows[tests.numbers]
         trials = Trials(
@@ -185,7 +186,6 @@ class AutoForecast(Backbone):
         )
         found = trials.run(data, before, tests, asked)
         truth = asked.labels(torch.arange(len(asked))).cpu()
-        series = len(np.unique(before.rows)) * targets
         error = shares.errors(found, truth, rows, series)
         weight = self._weighed(error, found, truth, rows, tests, seasonal=shows_season(data.train), series=series)
         self.weight.data.copy_(torch.from_numpy(weight))
@@ -307,7 +307,7 @@ class AutoForecast(Backbone):
         """
         member, rows = self._blank(i), len(np.unique(before.rows))
         of_data = UNITS in self.entries[i][1]
-        if of_data and (rows == 1 or not self._many(rows)):
+        if of_data and (rows == 1 or rows * len(self.forecast.targets) < shares.MANY_SERIES):
             raise DataError("there are not many series of different size", where="ridge units=data")
         if isinstance(member, BoostedKnown) and self._alone:
             raise DataError("nothing is known beside the targets", where="boosted_known")
@@ -320,10 +320,6 @@ class AutoForecast(Backbone):
         member.own_units = beside and rows > 1 and not of_data
         self.own_units[i] = member.own_units
         return member
-
-    def _many(self, rows: int) -> bool:
-        """Whether so many rows are series enough to say something about each other."""
-        return rows * len(self.forecast.targets) >= shares.MANY_SERIES
 
     @property
     def _alone(self) -> bool:

@@ -196,6 +196,12 @@ class GPT2Body(Body):
         return self.core(inputs_embeds=self.tokens(x), use_cache=False).last_hidden_state[:, 1:]
 
 
+def _check_fixed(patch: int) -> None:
+    """UsageError where --model-args say a patch, which the directory's model has."""
+    if patch:
+        raise UsageError("patch: fixed by the pretrained directory", where="--model-args", hint="leave it out")
+
+
 class PerChannelBody(Body):
     """`x [B, C, T] -> z [B, ceil(T / stride), C * d + 2C]` through a model that reads each channel by itself."""
 
@@ -206,8 +212,7 @@ class PerChannelBody(Body):
 
     def __init__(self, config: dict[str, Any], channels: int, length: int, patch: int) -> None:
         super().__init__(config, channels, length, patch)
-        if patch:
-            raise UsageError("patch: fixed by the pretrained directory", where="--model-args", hint="leave it out")
+        _check_fixed(patch)
         self.core = self._build(config, channels)
         hugging = self.core.config
         self.context, self.stride = hugging.context_length, hugging.patch_stride
@@ -279,8 +284,7 @@ class MantisBody(Body):
 
     def __init__(self, config: dict[str, Any], channels: int, length: int, patch: int) -> None:
         super().__init__(config, channels, length, patch)
-        if patch:
-            raise UsageError("patch: fixed by the pretrained directory", where="--model-args", hint="leave it out")
+        _check_fixed(patch)
         self.core = mantis_encoder.MantisEncoder(config)
         self.dim, self.stride = channels * self.core.dim, length
 

@@ -38,7 +38,7 @@ from readers.tidying import numbered
 from readers.typical import is_typical
 from readers.unfolded import hour_columns, month_columns
 from times import written
-from times.date_parts import count_to, in_parts, is_month_word, minutes_of, year_and_month
+from times.date_parts import in_parts, is_month_word, minutes_of, whole_within, year_and_month
 from times.daynumbers import scale_of, spelled_out
 from times.growing import are_things, grows, mostly_even, stamps_of
 from times.parted import (
@@ -331,7 +331,7 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     ]
     parted = [name for name, column in columns.items() if is_interval(name, column)]
     if parted and not whole and not clocks:  # parts of hours that are counted from 1
-        ends = [name for name, column in columns.items() if last_word(name) == "hour" and count_to(column, 24)]
+        ends = [name for name, column in columns.items() if last_word(name) == "hour" and whole_within(column, 1, 24)]
         return [date, *ends[:1], *parted[:1]] if ends else [date]
     if whole or len(set(columns[date])) == len(columns[date]) or not (clocks or hours):
         return [date]

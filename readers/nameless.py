@@ -15,6 +15,7 @@ from readers.lined import LEAST_LINES, follow, unnamed
 from readers.owned import FEW_CHANGES
 from readers.owners import owners
 from times import written
+from times.date_parts import whole_within
 from times.parted import is_day_of_year
 from times.words import is_time
 from times.years import are_years
@@ -75,7 +76,7 @@ def _parts(columns: Sequence[Sequence[str]], begin: int) -> list[str]:
     """The columns of a year and, from `begin` on, of its month, day, hour (or HHMM) and minute, as few as tell lines
     apart."""
     within = [
-        _whole_within(column, least, most) or (most == OF_A_DATE[2][1] and all(map(_HHMM.fullmatch, column)))
+        whole_within(column, least, most) or (most == OF_A_DATE[2][1] and all(map(_HHMM.fullmatch, column)))
         for column, (least, most) in zip(columns[begin:], OF_A_DATE, strict=False)
     ]
     known = len(list(itertools.takewhile(bool, within)))
@@ -90,7 +91,7 @@ def _parts(columns: Sequence[Sequence[str]], begin: int) -> list[str]:
 def _days_of_years(columns: Sequence[Sequence[str]]) -> list[str]:
     """The first columns where they hold a year and the number of its day, as no months have it, and maybe the hour."""
     for count in (2, 3) if len(columns) > 3 else (2,):
-        hours = count == 3 and _whole_within(columns[2], 0, 24)
+        hours = count == 3 and whole_within(columns[2], 0, 24)
         lines = [tuple(map(int, line)) for line in zip(*columns[:count], strict=True) if all(map(str.isdecimal, line))]
         rising = len(lines) == len(columns[0]) and all(a < b for a, b in itertools.pairwise(lines))
         if rising and (hours or count == 2) and is_day_of_year("2", columns[1], hours=hours):
@@ -101,7 +102,7 @@ def _days_of_years(columns: Sequence[Sequence[str]]) -> list[str]:
 def _has_days_of_years(columns: Sequence[Sequence[str]]) -> bool:
     """Whether the second column is the day of the year that the year, month and day around it make."""
     if len(columns) < 4 or not all(
-        _whole_within(column, *most) for column, most in zip(columns[2:4], OF_A_DATE, strict=False)
+        whole_within(column, *most) for column, most in zip(columns[2:4], OF_A_DATE, strict=False)
     ):
         return False
     for year, number, month, day in zip(*columns[:4], strict=True):
@@ -118,7 +119,7 @@ def _day_and_hour(columns: Sequence[Sequence[str]]) -> list[str]:
     """The first two columns side by side that hold a day and a time of day in four digits, or the hour; [] for none."""
     for at, (days, hours) in enumerate(itertools.pairwise(columns[: MOST_BEFORE + 1]), 1):
         digits = all(map(_DAY.fullmatch, days)) and all(map(_HHMM.fullmatch, hours))
-        if digits or (all(map(_ISO_DAY.fullmatch, days)) and _whole_within(hours, 0, 24)):
+        if digits or (all(map(_ISO_DAY.fullmatch, days)) and whole_within(hours, 0, 24)):
             pairs = [(day, int(hour)) for day, hour in zip(days, hours, strict=True)]
             return [str(at), str(at + 1)] if all(a < b for a, b in itertools.pairwise(pairs)) else []
     return []
@@ -137,10 +138,6 @@ def _one_number(column: Sequence[str]) -> bool:
         return False
     ordered = seconds in (sorted(seconds), sorted(seconds, reverse=True))
     return ordered and seconds[0] != seconds[-1] and _SECONDS[0] <= min(seconds) and max(seconds) < _SECONDS[1]
-
-
-def _whole_within(column: Sequence[str], least: int, most: int) -> bool:
-    return all(cell.isdecimal() and least <= int(cell) <= most for cell in column)
 
 
 def is_first(cells: Sequence[str], lines: Sequence[str], dialect: Dialect) -> bool:

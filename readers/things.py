@@ -398,6 +398,11 @@ def _word(cell: str, dialect: Dialect) -> str:
     return "" if is_sign(cell) else as_word(cell, dialect.number(cell))
 
 
+def learns(task: str, label: str, called: str) -> str:
+    """The flags that make a table one of things whose label is that column, for a hint; `called` so in words."""
+    return f"--task {task} --label-src-ch {shlex.quote(label)} if each line is an example, and {called} what to learn"
+
+
 def label_hint(path: Path, dialect: Dialect) -> str:
     """The flags with which a table with words among its columns is one of things, its last column the label; "" for
     other tables, and where a flag names the label.
@@ -422,5 +427,4 @@ def label_hint(path: Path, dialect: Dialect) -> str:
     time = next((name for name, cells in columns if is_time_word(name) and all(map(is_time, cells))), LINE)
     task = "classify" if kinds.get(len(lines[0]) - 1) == WORDS or len({*cells}) <= FEW else "regress"
     learned = "the last column" if letters or not lines[0][-1].strip() else repr(name)
-    what = f"--task {task} --label-src-ch {shlex.quote(name)} if each line is an example, and {learned} what to learn"
-    return f"{what}; --time-col {shlex.quote(time)} if each line is a step of time"
+    return f"{learns(task, name, learned)}; --time-col {shlex.quote(time)} if each line is a step of time"

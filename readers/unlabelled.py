@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from readers.fitting import rows_of
 from readers.guess import LINE, is_id_word, steps_named
 from readers.named_labels import named_as_labels
 from readers.paths import abridge
-from readers.things import FEW
+from readers.things import FEW, learns
 from times.words import is_time, words_of
 
 LEAST_NAMES, MOST_NAMES, LEAST_LINES = 4, 50, 20
@@ -48,8 +47,8 @@ def unlabelled(path: Path, rows: Sequence[Sequence[str]], dialect: Dialect) -> D
     cells = {row[names.index(label)].strip() for row in rows[1:]}
     task = "classify" if len(cells) <= FEW else "regress"
     what = f"each line is an example of its own, with {abridge(names)}, and nothing says which is to be learned"
-    hint = f"--task {task} --label-src-ch {shlex.quote(label)} if each line is an example, and {label!r} what to learn"
-    hint += f"; --time-col {LINE} if each line is a step of time; --header yes if each is a series of steps"
+    steps = f"--time-col {LINE} if each line is a step of time; --header yes if each is a series of steps"
+    hint = f"{learns(task, label, repr(label))}; {steps}"
     return DataError(what, where=str(path), hint=hint)
 
 

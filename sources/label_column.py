@@ -230,6 +230,11 @@ def _among(
     return table[np.nan_to_num(values, nan=len(words)).astype(int)].astype(values.dtype), tuple(known)
 
 
+def is_of_rows(values: np.ndarray, offsets: np.ndarray) -> bool:
+    """Whether a column [total] is the same all along each of several rows, and not in all of them."""
+    return len(offsets) > 2 and one_each(values, offsets) is not None
+
+
 def one_each(values: np.ndarray, offsets: np.ndarray) -> np.ndarray | None:
     """The one value of each row [N], NaN for a row without any; None where a row has several, or all have the same."""
     low, high = np.fmin.reduceat(values, offsets[:-1]), np.fmax.reduceat(values, offsets[:-1])

@@ -110,8 +110,7 @@ def _beside(series: Series, config: RunConfig, label: str) -> dict[str, Any]:
 
 def _is_of_rows(series: Series, label: str) -> bool:
     """Whether the channel of that name is the same all along each of several rows, and not in all of them."""
-    values = series.values[series.channels.index(label)]
-    return series.n_rows > 1 and label_column.one_each(values, series.offsets) is not None
+    return label_column.is_of_rows(series.values[series.channels.index(label)], series.offsets)
 
 
 def apart(series: Series, config: RunConfig, found: Mapping[str, Any]) -> dict[str, Any]:

@@ -204,8 +204,7 @@ def _constant(value: np.ndarray, index: Index) -> np.ndarray:
 
 def _is_of_rows(targets: Targets, series: Series) -> bool:
     """Whether labels along time are the same all along each of several rows: the step before tells them to who asks."""
-    each = [label_column.one_each(values, series.offsets) is not None for values in targets.values]
-    return series.n_rows > 1 and all(each)
+    return all(label_column.is_of_rows(values, series.offsets) for values in targets.values)
 
 
 def _last_seen(targets: Targets, index: Index) -> np.ndarray:

@@ -174,12 +174,12 @@ class Clock:
 
     def beginning(self, wall: int) -> int:
         """The beginning of the calendar step that holds a day: its midnight, as that of the day in ns of local time."""
-        import pandas
-
         if any(self.dates):
             return dates.before(wall, *self.dates)
         anchor = split(self.freq)[2][1:]
         if not anchor.isdigit():
+            import pandas
+
             return int(self.offset().rollback(pandas.Timestamp(wall)).as_unit("ns").value)
         ticks = _on_day(wall, np.arange(-1, 1), int(anchor))
         return int(ticks[ticks <= wall][-1])
@@ -270,9 +270,8 @@ def _months(wall: np.ndarray) -> str:
 
 def _on_day(wall: int, months: np.ndarray, day: int) -> np.ndarray:
     """A day of the month of the stamp `wall`, or the last one that it has, and so many `months` later: [n] in ns."""
-    month = np.array(wall, "datetime64[ns]").astype("datetime64[M]") + months
-    first, following = (each.astype("datetime64[D]").astype(np.int64) for each in (month, month + 1))
-    return np.minimum(first + day, following) * DAY - DAY + wall % DAY  # type: ignore[no-any-return]
+    month = np.array(wall, "datetime64[ns]").astype("datetime64[M]").astype(np.int64)
+    return dates.of_months(month + months, [day])[:, 0] * DAY + wall % DAY
 
 
 def offset_text(shift: int) -> str:

@@ -29,9 +29,9 @@ def is_month_word(name: str) -> bool:
     return not {name.casefold(), "".join(words_of(name))}.isdisjoint(PARTS[1])
 
 
-def count_to(column: Sequence[str], most: int) -> bool:
-    """Whether all cells are whole numbers from 1 to `most`."""
-    return all(cell.isdecimal() and 1 <= int(cell) <= most for cell in column)
+def whole_within(column: Sequence[str], least: int, most: int) -> bool:
+    """Whether all cells are whole numbers from `least` to `most`."""
+    return all(cell.isdecimal() and least <= int(cell) <= most for cell in column)
 
 
 def in_parts(columns: Mapping[str, Sequence[str]], dates: Sequence[str]) -> list[str]:
@@ -52,7 +52,7 @@ def in_parts(columns: Mapping[str, Sequence[str]], dates: Sequence[str]) -> list
         days = list(zip(*(columns[part] for part in parts[:3]), strict=True))
         clocks = [name for name, cells in columns.items() if is_clock_number(name, cells)]  # HHMM
         return [*parts[:3], *clocks[:1]] if len({*days}) < len(days) else parts[:3]
-    if not dates and not parts[0] and all(parts[1:4]) and count_to(columns[parts[1]], 12):
+    if not dates and not parts[0] and all(parts[1:4]) and whole_within(columns[parts[1]], 1, 12):
         return [part for part in parts[1:] if part]  # of a year that has no number
     whole_days = [] if any(parts[2:]) else year_and_month(columns, *parts[:2])
     return whole_days or ([] if any(parts[1:3]) else _year_and_part(columns, parts[0]))
@@ -62,7 +62,7 @@ def minutes_of(columns: Mapping[str, Sequence[str]]) -> list[str]:
     """The columns of minutes, by their names and cells."""
     by_name = _by_name(columns)
     named = [by_name[name] for name in PARTS[-1] if name in by_name]
-    return [name for name in named if all(cell.isdecimal() and int(cell) < 60 for cell in columns[name])]
+    return [name for name in named if whole_within(columns[name], 0, 59)]
 
 
 def _by_name(columns: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -76,9 +76,8 @@ def year_and_month(columns: Mapping[str, Sequence[str]], year: str, month: str) 
     """These columns where they hold years and months; [] where they do not."""
     if not (year and month and all(map(_YEAR.fullmatch, columns[year]))):
         return []
-    return (
-        [year, month] if count_to(columns[month], 12) or all(is_time(f"{cell} 2000") for cell in columns[month]) else []
-    )
+    months = whole_within(columns[month], 1, 12) or all(is_time(f"{cell} 2000") for cell in columns[month])
+    return [year, month] if months else []
 
 
 def _year_and_part(columns: Mapping[str, Sequence[str]], year: str) -> list[str]:

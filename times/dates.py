@@ -29,11 +29,16 @@ def in_years(first: int, last: int, every: int, days: Sequence[int]) -> np.ndarr
     days : of each month; one that a month lacks is its last.
     """
     if days:
-        months = np.arange(12 * (first - 1970), 12 * (last - 1969)).astype("datetime64[M]")
-        begin, following = (each.astype("datetime64[D]").astype(np.int64) for each in (months, months + 1))
-        return np.unique(np.minimum(begin[:, None] + np.asarray(days) - 1, following[:, None] - 1))
+        return np.unique(of_months(np.arange(12 * (first - 1970), 12 * (last - 1969)), days))
     begins = np.arange(first - 1970, last - 1968).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
     return np.concatenate([np.arange(begin, end, every) for begin, end in pairwise(begins)])
+
+
+def of_months(months: np.ndarray, days: Sequence[int]) -> np.ndarray:
+    """Those days of each month, of one that it lacks its last: int64 since 1970, [n, d] of months [n] since 1970."""
+    first, following = (each.astype("datetime64[M]").astype("datetime64[D]") for each in (months, months + 1))
+    begin, end = first.astype(np.int64)[:, None], following.astype(np.int64)[:, None]
+    return np.minimum(begin + np.asarray(days), end) - 1  # type: ignore[no-any-return]
 
 
 def after(wall: int, steps: int, every: int, days: Sequence[int]) -> np.ndarray:
