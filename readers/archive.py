@@ -25,6 +25,7 @@ from readers.files import checksum_of, decode
 from readers.missing import check_policy, count_gaps, counted, fill, gap_error, is_allowed, refuses
 from readers.paths import expand_paths
 from readers.precision import narrowed
+from readers.refused import no_data
 from readers.sidecars import with_labels
 
 READS = {"endings": [".ts", ".arff"]}
@@ -124,7 +125,7 @@ def _cases(text: str, path: Path) -> list[_Case]:
     lines = list(enumerate(text.replace("\r\n", "\n").split("\n"), 1))
     at = next((k for k, (_, line) in enumerate(lines) if line.strip().casefold() == "@data"), None)
     if at is None:
-        raise DataError("there is no line @data", where=str(path))
+        raise no_data([line for _, line in lines], path)
     head = [line.strip() for _, line in lines[:at]]
     body = [(number, line.strip()) for number, line in lines[at + 1 :] if line.strip() and line.strip()[0] not in "#%"]
     if not body:

@@ -19,7 +19,7 @@ import numpy as np
 from errors import DataError
 from readers.categories import NOTHING, Asked, Coded, left_out
 from readers.dialect import Dialect
-from readers.guess import LINE
+from readers.guess import LINE, is_id_word
 from readers.longtext import LongText
 from readers.marks import (
     check_thousands,
@@ -104,7 +104,8 @@ def parse(
     kept = [name for name in plain if name not in left and name not in coded and name not in empty]
     if wrong or not kept + list(coded):
         name = next(iter(wrong or left))
-        good = [] if asked else [k for k in kept if k not in wrong]  # what is asked for cannot be left out
+        good = [k for k in kept if k not in wrong and _measures(k, values[plain.index(k)])]
+        good = [] if asked else good  # what is asked for cannot be left out
         raise _not_a_number(text, names, name, wrong.get(name) or left[name], good, categories)
     if len(kept) < len(plain):
         values = values[[name in kept for name in plain]]
@@ -414,6 +415,11 @@ def column_of(names: Sequence[str], name: str) -> int:
     names : of all columns. name : one of them.
     """
     return names.index(name) + (names[0] != LINE)
+
+
+def _measures(name: str, values: np.ndarray) -> bool:
+    """Whether a column of numbers [n] is worth reading alone: not called as ids are, nor one number in each line."""
+    return not is_id_word(name, things=False) and bool(np.fmin.reduce(values) < np.fmax.reduce(values))
 
 
 def _not_a_number(

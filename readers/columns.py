@@ -33,20 +33,25 @@ from readers.restarts import counted_anew, recordings
 from readers.sieve import Sieve
 from readers.worded import without_worded
 from times.clock import DAY
+from times.date_parts import PARTS
 from times.parted import joined
 from times.stamps import Locate, Stamps, parsed_stamps, read_stamps
 from times.years import are_halves
 
 NAMELESS = ("", "Unnamed: 0")  # the second is what pandas writes for a frame's index that it read back
 MOST_NAMES = 30  # columns that a hint lists
-HOURS = ("hour", "hours", "hr", "hh", "time", "stunde", "zeit", "uhrzeit", "heure", "hora", "ora", "uur", "timme")
-_ZONES = ("utc", "gmt", "lst", "local", "of", "day", "cet", "mez", "est", "mst", "pst", "cst")  # beside an hour's name
+HOURS = (*PARTS[3], "hours", "hourending", "hourbeginning", "time", "zeit", "uhrzeit")
+_BESIDE = (  # an hour's name: its zone, and which end of it is meant
+    *("utc", "gmt", "lst", "local", "cet", "mez", "est", "mst", "pst", "cst"),
+    *("of", "the", "day", "end", "ending", "ended", "begin", "beginning", "start", "starting", "delivery", "opr"),
+)
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[ap]\.?m\.?)?", re.IGNORECASE)
 
 
 def is_hour_word(name: str) -> bool:
-    """Whether a column's name says that it holds hours or times of a day: `Hour`, `HH`, `Time (UTC)`, `Hora UTC`."""
-    words = [word for word in re.findall(r"[^\W\d_]+", name.casefold()) if word not in _ZONES]
+    """Whether a column's name says that it holds hours or times of a day: `Hour`, `HH`, `Time (UTC)`, `Hora UTC`,
+    `Hour Ending`, `HourEnding`, `Godzina`."""
+    words = [word for word in re.findall(r"[^\W\d_]+", name.casefold()) if word not in _BESIDE]
     return len(words) == 1 and words[0] in HOURS
 
 

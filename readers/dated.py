@@ -56,6 +56,7 @@ from times.parted import (
 )
 from times.periods import counted
 from times.serials import are_serials
+from times.settlement import begins_of, is_settled
 from times.tongues import MOST_WORDED, is_unreal
 from times.words import is_time, is_time_word, last_word
 from times.years import are_years
@@ -289,6 +290,8 @@ def _times_of(columns: Columns, time: Sequence[str]) -> list[str]:
         cells = [cells[0], tuple(within_hours(cells[1], cells[2]))]
     if len(time) == 2 and are_of_day(cells[1]):
         cells[1] = tuple(of_day(cells[1]))
+    if len(time) == 2 and is_settled(time[1], cells[1]):
+        cells[1] = tuple(begins_of(*cells)[0])
     if len(time) == 3 and is_day_of_year(time[1], cells[1], hours=True):
         cells[2] = tuple(times_of_day(cells[2]))
     return [_joined(each) for each in zip(*cells, strict=True)]
@@ -333,10 +336,12 @@ def _time(columns: dict[str, tuple[str, ...]]) -> list[str]:
     if parted and not whole and not clocks:  # parts of hours that are counted from 1
         ends = [name for name, column in columns.items() if last_word(name) == "hour" and whole_within(column, 1, 24)]
         return [date, *ends[:1], *parted[:1]] if ends else [date]
-    if whole or len(set(columns[date])) == len(columns[date]) or not (clocks or hours):
+    settled = [name for name, column in columns.items() if is_settled(name, column)]
+    within = clocks or hours or settled
+    if whole or len(set(columns[date])) == len(columns[date]) or not within:
         return [date]
-    minutes = [] if clocks else minutes_of(columns)
-    return [date, (clocks or hours)[0], *minutes[:1]]
+    minutes = [] if clocks or not hours else minutes_of(columns)
+    return [date, within[0], *minutes[:1]]
 
 
 def _one_day(columns: Columns, same: Sequence[str], clocks: Sequence[str]) -> list[str]:

@@ -36,7 +36,7 @@ CHANCE = 2  # numbers more than texts in a column above its name, as the head of
 MARKS = ((".", ""), (",", ""), (",", "."), (",", " "), (",", "'"), (".", ","), (".", " "), (".", "'"))
 NAMES = {"\t": "tabs", " ": "spaces"}
 QUOTED = re.compile(r'"[^"]*"(?: "[^"]*")+\s*')  # names as R writes them
-_NUMERIC = re.compile(r"[+-]?[\d.,][\d.,'\s\u202f]*(?:e[+-]?\d+)?", re.IGNORECASE)
+NUMERIC = re.compile(r"[+-]?[\d.,][\d.,'\s\u202f]*(?:e[+-]?\d+)?", re.IGNORECASE)
 # A number in quotes with a comma within, or one with a mark between thousands. Between commas and without any, only
 # points can be decimal marks, and the cells need no look.
 _OTHER_MARK = re.compile(r""""[^",]*\d[^",]*,|\d['\s\u202f]\d{3}""")
@@ -309,7 +309,7 @@ def _plain(rows: Sequence[Sequence[str]], dialect: Dialect) -> list[list[str]]:
 
 
 def _may_be_number(cell: str, dialect: Dialect) -> bool:
-    if not dialect.is_text(cell) or _NUMERIC.fullmatch(cell):
+    if not dialect.is_text(cell) or NUMERIC.fullmatch(cell):
         return True
     return split_mark(cell) is not None or accounted(cell) != cell or odd_number(cell, dialect) is not None
 
@@ -322,7 +322,7 @@ def _columns(rows: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
 def _is_numeric(column: Sequence[str], dialect: Dialect) -> bool:
     """Whether a column has numbers, with any marks in them, and otherwise missing values."""
     texts = [cell for cell in column if dialect.is_text(cell)]
-    return all(map(_NUMERIC.fullmatch, texts)) and (bool(texts) or any(map(dialect.is_number, column)))
+    return all(map(NUMERIC.fullmatch, texts)) and (bool(texts) or any(map(dialect.is_number, column)))
 
 
 def _marks(rows: Sequence[Sequence[str]], asked: Dialect, sep: str) -> tuple[str, str] | None:

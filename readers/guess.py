@@ -33,7 +33,7 @@ _KEYS = (
     " id ids idx index key code no nr num number name names uid udi uuid guid row rownames series item unit part sku ",
     " store shop station engine machine device sensor meter house household home customer client user patient subject "
     "person product article country region state city county site plant node cell batch lot run trial sample case "
-    "vehicle car truck well turbine building room account asset serial file filename recording ",
+    "eui imei mac topic vehicle car truck well turbine building room account asset serial file filename recording ",
 )
 PEOPLE = ("user", "subject", "participant", "person", "patient")  # whose lines are labelled, and no labels
 _CLASSES = ("class", "classe", "classes", "label", "target", "species", "category", "activity", "klasse", "diagnosis")

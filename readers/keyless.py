@@ -10,6 +10,7 @@ import numpy as np
 
 from errors import DataError, many
 from readers.files import decode
+from readers.fitting import NUMERIC
 from readers.longtext import LongText, without_lines
 from settings.marks import MISSING
 from times.parted import WHOLE_YEARS
@@ -77,7 +78,8 @@ def _check_names(table: LongText, worded: np.ndarray) -> None:
     lines = table.text.split(b"\n")[1:]
     for record in worded.tolist():
         cells = [cell.strip() for cell in table.dialect.split([decode(lines[record]).rstrip("\r")], table.path)[0]]
-        if sum(map(bool, cells)) > 1 and all(map(table.dialect.is_text, filter(None, cells))):
+        words = [cell for cell in cells if cell]  # 35,999 of a total may be written as the column's numbers are
+        if len(words) > 1 and all(map(table.dialect.is_text, words)) and not any(map(NUMERIC.fullmatch, words)):
             where = table.locate(record)
             what = f"another table begins here, of {', '.join(cells[:3])}"
             above = int(where.rpartition(":")[2]) - 1

@@ -34,6 +34,7 @@ from readers.resample import average
 from readers.rounded import near_even_steps, on_even_steps, usual_clock
 from readers.rows import (
     Rows,
+    Unordered,
     check_order,
     file_names,
     in_order,
@@ -47,6 +48,7 @@ from readers.side_by_side import check_turned
 from readers.sidecars import attach
 from readers.sieve import Sieve
 from readers.stray import without_closed, without_stray
+from readers.twins import second_owner
 from readers.typical import as_one_year
 from readers.zoned import set_zone
 from settings.shards import Part, Shard
@@ -128,10 +130,12 @@ def _rows_exact(
     except _Rounded:
         return _rows(paths, replace(wanted, exact=True), dialect, *how)
     except DataError as error:
-        line = "--time-col line"
-        if not wanted.id or line not in error.hint:
+        line, hint = "--time-col line", error.hint
+        if wanted.id and isinstance(error, Unordered) and (both := second_owner(error.path, wanted, dialect)):
+            hint = f"--id-col {shlex.quote(both)} tells the lines of one time apart"
+        if not wanted.id or (line not in hint and hint == error.hint):
             raise
-        hint = error.hint.replace(line, f"{line} --id-col {shlex.quote(wanted.id)}")  # whose a line is remains
+        hint = hint.replace(line, f"{line} --id-col {shlex.quote(wanted.id)}")  # whose a line is remains
         raise DataError(error.what, where=error.where, hint=hint) from None
 
 
@@ -280,6 +284,7 @@ def _on_clock(
             raise _Rounded from None
         if clock is not None:
             told = f"lines come in uneven steps, and the mean of each {span(clock)} is taken; --time-col line takes all"
+            told += rows.whose("; {} if that column says whose a line is")
             return _on_clock(rows, [*notes, told], clock, nan, strict, whole)
         if made is None:
             raise

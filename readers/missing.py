@@ -17,8 +17,9 @@ HINT = (
     "--nan auto fills short gaps with the value before, --nan drop leaves out the windows that hold one, "
     "--nan ffill fills all gaps, --nan zero sets 0"
 )
-MARKS = (-200.0, -32768.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0, 4294967295.0)  # for missing values
+MARKS = (-200.0, -32768.0, -32767.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0, 4294967295.0)  # for missing values
 LEAST_DIGIT = 6.99  # marks of one digit alone have 7, 8 or 9
+SHORT_MARK = 99.0  # is a usual number too: buoys write it for waves and wind that were not measured
 HUGE = 1e20  # as netCDF writes for a missing value
 LARGEST = 1e30  # no measurement is larger, and float32 ends soon after
 _WORDS = frozenset(  # that stand for a missing value among numbers, beside dialect.MISSING
@@ -29,6 +30,7 @@ _SIGNS = re.compile(
     r"'?[-.?*:\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}\N{HORIZONTAL ELLIPSIS}]+|#[\w/]+[!?]?|: ?[a-z]{1,2}"
 )  # the last as Eurostat writes
 LEAST, TWICE = 10, 2  # so many values, of which so many are a mark
+FAR = 10  # times as far from all others as half of these lie apart, where a 99 is no measurement
 COUNTED = 1 << 22  # values looked at at once
 FILL_CELLS = 1 << 20  # cells forward-filled at a time, so that the index it needs stays small
 SHORT, SHARE = 24, 10  # a gap of up to so many steps, and of a tenth of its row, is filled by itself
@@ -136,7 +138,7 @@ def suspects(values: np.ndarray, columns: Sequence[str]) -> list[str]:
     ends = np.abs([np.fmin.reduce(values, axis=1), np.fmax.reduce(values, axis=1)], dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         digit = ends / 10 ** np.floor(np.log10(ends))  # the first, and behind a point the others
-    may_be = (digit >= LEAST_DIGIT) | np.isin(ends, np.abs(MARKS)) | (ends >= HUGE)
+    may_be = (digit >= LEAST_DIGIT) | np.isin(ends, np.abs((*MARKS, SHORT_MARK))) | (ends >= HUGE)
     doubtful = np.flatnonzero(may_be.any(axis=0)).tolist()
     found = {columns[c]: mark for c in doubtful if (mark := _mark_of(values[c]))}
     if len(found) < 2:
@@ -188,7 +190,7 @@ def _mark_of(values: np.ndarray) -> _Mark | None:
             continue
         near, some = float(end(ends)), _finite(_thinned(values))
         low, high = np.quantile(some[some != mark], (0.25, 0.75)) if (some != mark).any() else (0.0, 0.0)
-        if abs(near - float(mark)) > high - low:
+        if abs(near - float(mark)) > (FAR if mark == SHORT_MARK else 1) * (high - low):
             return _Mark(f"{float(mark):.7g}", count, near)
     return None
 
@@ -208,7 +210,7 @@ def _is_mark(value: float) -> bool:
     """Whether devices write a number for a missing value: -999, 9999, -99.9, -200, the ends of integers, 1e20."""
     digits = f"{abs(value):.7g}".replace(".", "")
     nines = len(digits) > (1 if value < 0 else 2) and len(set(digits)) == 1 and digits[0] in "789"
-    return nines or value in MARKS or abs(value) >= HUGE
+    return nines or value in (*MARKS, SHORT_MARK) or abs(value) >= HUGE
 
 
 def gap_error(value: np.floating, what: str, where: str) -> DataError:

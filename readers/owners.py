@@ -7,7 +7,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from readers.columns import HOURS
+from readers.columns import is_hour_word
 from readers.dialect import Dialect
 from readers.fitting import MOST_LINES
 from readers.guess import is_id_word
@@ -49,7 +49,7 @@ def owners(
     if asked:
         names = [asked] if asked in columns else asked.split("+")
         return [asked] if {*names} <= columns.keys() and divide(_joined(columns, names)) else []
-    usual = {name: cells for name, cells in columns.items() if not is_time_word(name) and name.casefold() not in HOURS}
+    usual = {name: cells for name, cells in columns.items() if not (is_time_word(name) or is_hour_word(name))}
     usual = {name: cells for name, cells in usual.items() if not _of_the_clock(cells, stamps)}
     if _is_one_series(stamps):  # with kinds of days, or states, in turn; what comes later is told where it is read
         usual = {name: cells for name, cells in usual.items() if len({*cells[:MOST_LINES]}) == 1 or is_id_word(name)}

@@ -67,3 +67,19 @@ def check_table(head: bytes, path: Path) -> None:
             what = f"lines of {widths[0]} and of {widths[1]} numbers take turns: two tables in one"
             hint = f"awk 'NR % 2 == 1' {name} > first.txt writes the first of them to a file"
             raise DataError(what, where=where, hint=hint)
+
+
+def no_data(lines: Sequence[str], path: Path) -> DataError:
+    """The error for a file of Weka's or of the archives' formats without its line @data, with what puts one in.
+
+    Parameters
+    ----------
+    lines : all of the file. path : the file.
+    """
+    above = enumerate(lines, 1)
+    first = next((number for number, line in above if line.strip() and line.strip()[0] not in "@%#"), 0)
+    hint = "the file ends above its cases, as a download that was cut off: fetch it again"
+    if first:
+        command = f"""awk 'NR=={first}{{print "@data"}} 1' {shlex.quote(str(path))} > whole{path.suffix}"""
+        hint = f"{command} writes a file with one, if line {first} is the first of its cases"
+    return DataError("there is no line @data", where=str(path), hint=hint)

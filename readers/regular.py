@@ -16,6 +16,7 @@ YEAR = 365.25  # days
 MONTHS = ((28, 31, "MS"), (59, 62, "2MS"), (89, 92, "QS"), (181, 184, "2QS"))  # days, a step
 EVEN = [count * DAY // 86_400 for count in (1, 2, 5, 10, 15, 20, 30)]  # ns, of which readings are some seconds off
 EVEN += [60 * step for step in EVEN] + [3600 * count * EVEN[0] for count in (1, 2, 3, 4, 6, 8, 12)]
+EVENTS = {"D": 7 * DAY // 2, "7D": 21 * DAY, "MS": 60 * DAY}  # the step that is proposed, for medians below so many ns
 COMMON = 0.3  # of a row's steps are as long as the usual one, or no length is usual
 HEADS = (12, 6, 3)  # steps at the start of a row that are searched for business days or months
 
@@ -102,7 +103,10 @@ def _even(clock: Clock, steps: np.ndarray) -> Clock:
     near = [unit for unit in EVEN if abs(clock.step - unit) * 100 <= unit]
     near = near or [unit for unit in EVEN if abs(mean - unit) * 100 <= unit and abs(clock.step - unit) * 10 <= unit]
     if not near and clock.step >= SECOND and (steps == clock.step).mean() < COMMON:
-        near = [unit for unit in EVEN if unit >= np.median(steps)]
+        median = np.median(steps)
+        near = [unit for unit in EVEN if unit >= median]
+        if not near:  # a run, a bill: more than half a day apart
+            return next((Clock(freq) for freq, most in EVENTS.items() if median < most), clock)
     return Clock(fixed_freq(near[0])) if near else clock
 
 

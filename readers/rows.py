@@ -27,6 +27,14 @@ MOST_DOUBLED = 50  # lines of a time that comes twice which can be those of nigh
 MOST_TWICE = 0.02  # of a row's lines may be of a time that comes twice
 
 
+class Unordered(DataError):
+    """Times of a row of the file `path` do not go forward."""
+
+    def __init__(self, what: str, *, where: str, hint: str, path: Path) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.path = path
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """N rows one after the other: values float [C, total], times int64 [total], offsets int64 [N+1].
@@ -68,6 +76,12 @@ class Rows:
         """`path:line` of the step at position `at` of [total]; `path, time` where it is resampled."""
         file = self.of[self.row(at)]
         return f"{file.path}, {self.show(at)}" if self.records is None else file.locate(int(self.records[at]))
+
+    def whose(self, told: str) -> str:
+        """What is told, with the flag that takes the first column of words for ids; "" where ids are known or none is
+        of words."""
+        words = self.of[0].text[:1] if self.of[0].ids is None else ()
+        return told.format(f"--id-col {shlex.quote(words[0])}") if words else ""
 
     def show(self, at: int) -> str:
         """The time of the step at position `at` of [total], as text."""
@@ -265,12 +279,11 @@ def check_order(rows: Rows, *, averaged: bool, sorts: bool = False) -> None:
     if sorts:
         hint = "--sort sorts the lines by time"
     elif rows.of[0].ids is None:
-        words = rows.of[0].text[:1]
-        takes = f"--id-col {shlex.quote(words[0])} if that column says whose a line is" if words else ""
-        hint += f"; {takes or '--id-col names the column that distinguishes several series of a file'}"
+        whose = rows.whose("; {} if that column says whose a line is")
+        hint += whose or "; --id-col names the column that distinguishes several series of a file"
         hint += "; --time-col line takes each line as a step"
     change = clock_change(rows, at, usual_step(np.diff(times)))
-    raise DataError(what, where=rows.locate(at), hint=change or hint)
+    raise Unordered(what, where=rows.locate(at), hint=change or hint, path=rows.of[rows.row(at)].path)
 
 
 def check_doubled(rows: Rows) -> None:

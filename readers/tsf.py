@@ -18,6 +18,7 @@ from errors import DataError, many
 from readers import register
 from readers.base import Reader, TableText, csv_text
 from readers.files import decode
+from readers.refused import no_data
 
 READS = {"endings": [".tsf"]}
 START = re.compile(rb"^@frequency\b", re.MULTILINE | re.IGNORECASE)
@@ -83,7 +84,7 @@ def _head(lines: Sequence[str], path: Path) -> _Head:
             if not attributes:
                 raise DataError("no @attribute says what stands before the values", where=str(path))
             return _Head(attributes, known["frequency"], known["horizon"], number)
-    raise DataError("there is no line @data", where=str(path))
+    raise no_data(lines, path)
 
 
 def _case(line: str, number: int, head: _Head, path: Path) -> list[str]:

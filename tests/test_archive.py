@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,18 @@ def test_missing_values_follow_the_policy(put):
 def test_damaged_files(put, text, wanted):
     with pytest.raises(DataError, match=wanted):
         series(put(text, "toy.ts"))
+
+
+@pytest.mark.parametrize("end", ["1,2,a\n3,5,b\n", ""])
+def test_a_file_without_its_line_data_is_given_one_by_the_hint(put, tmp_path, end):
+    path = put("@relation r\n@attribute one numeric\n@attribute two numeric\n@attribute c {a,b}\n\n" + end, "toy.arff")
+    with pytest.raises(DataError, match="there is no line @data") as caught:
+        series(path)
+    if not end:
+        assert caught.value.hint.startswith("the file ends above its cases")
+        return
+    subprocess.run(caught.value.hint.partition(" writes")[0], shell=True, check=True, cwd=tmp_path)
+    assert series(tmp_path / "whole.arff").values.tolist() == [[1, 2, 3, 5]]
 
 
 def test_two_files_are_no_channels(put):

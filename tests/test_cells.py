@@ -64,6 +64,15 @@ def test_a_word_among_numbers_is_an_error(station):
         read_long([station(rain=cells)], time_col="date")
 
 
+def test_columns_that_measure_nothing_are_not_proposed(station):
+    """The number of a station, a count of the lines and one number in all of them are no data to read alone."""
+    cells = [str(k) for k in range(60)]
+    cells[7] = "broken"
+    with pytest.raises(DataError, match=r"text 'broken'") as caught:
+        read_long([station(tmax=cells, rain=["5"] * 60)], time_col="date")
+    assert "--na broken" in caught.value.hint and "leaves the column out" not in caught.value.hint
+
+
 def test_numbers_that_only_another_mark_explains_are_not_left_out(station):
     with pytest.raises(DataError, match=r"text '1,5'"):
         read_long([station(rain=["1,5"] * 60)], time_col="date")

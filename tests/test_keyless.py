@@ -169,3 +169,14 @@ def test_months_and_years_among_their_days_are_left_out(put, place, form):
     assert any("of whole months or years among days left out" in note for note in series.notes)
     with pytest.raises(DataError):
         read_long([path], time_col="day", strict=True)
+
+
+def test_totals_written_with_thousands_are_no_names_of_another_table(put):
+    months = [f"{month:%b-%y}" for month in pd.date_range("2015-01-01", periods=24, freq="MS")]
+    lines = [f"{month};{k},000;{k},500" for k, month in enumerate(months, 10)]
+    text = "\n".join(
+        ["Month;a;b", *lines[:12], "Total 2015;186,000;192,000", *lines[12:], "Total 2016;330,000;342,000"]
+    )
+    series = read_long([put(text)], time_col="Month", sep=";", thousands=",")
+    assert series.values.tolist() == [[1000 * k for k in range(10, 34)], [1000 * k + 500 for k in range(10, 34)]]
+    assert any("2 lines with words in place of a time left out" in note for note in series.notes)

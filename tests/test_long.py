@@ -589,6 +589,11 @@ def test_lines_in_disorder_are_sorted(put):
     assert "--id-col" not in message
 
 
+def events(*hours):
+    """Times so many hours apart, as of runs and bills."""
+    return list(pd.Timestamp("2024-06-01") + pd.to_timedelta(np.cumsum(hours), "h"))
+
+
 @pytest.mark.parametrize(
     ("times", "parts"),
     [
@@ -604,6 +609,8 @@ def test_lines_in_disorder_are_sorted(put):
         ([*hours("2024-06-01", 9, "D"), "2024-06-11"], ["a.csv:11", "2D", "1D", "--resample 1D"]),
         (["2024-06-01", "2024-06-03", *hours("2024-06-05", 9, "D")], ["a.csv:3", "2D", "1D"]),
         (["2024-01-01", "2024-02-01", "2024-03-01", "2024-05-01"], ["a.csv:5", "61D", "MS"]),
+        (events(19, 25, 31, 43, 52, 27, 22, 47, 33, 50), ["a.csv:3", "25h", "22h", "--resample 1D"]),
+        (events(140, 171, 202, 310, 185, 201, 163, 97, 188, 222), ["a.csv:3", "171h", "97h", "--resample 7D"]),
         ([*hours("2023-01-01", 20, "MS"), "2024-10-01"], ["a.csv:22", "61D", "MS", "--resample MS"]),
         ([*hours("2024-04-01", 20, "B"), "2024-04-30"], ["a.csv:22", "4D", "B", "--resample B"]),
     ],

@@ -140,10 +140,19 @@ def test_marks_in_many_columns_are_one_line_whose_hint_names_them_all(put):
         np.full(30, -999),
         [0] * 20 + [2000] * 10,
         [*range(29), 9999],
+        [*range(60, 98), 99, 99],
+        [*range(0, 40, 3), 99, 99],
     ],
 )
 def test_numbers_that_are_no_mark(values):
     assert suspect(np.asarray(values, np.float32), "x", "lines") == ""
+
+
+@pytest.mark.parametrize(("mark", "told"), [(-32767, "-32767"), (-32768, "-32768"), (99, "99"), (-99.99, "-99.99")])
+def test_numbers_that_tide_gauges_and_buoys_write_for_none(mark, told):
+    waves = [0.5, 1.5, 2.25, 1.75, 0.75, 4.75] * 5
+    note = suspect(np.array([*waves, mark, mark], np.float32), "x", "lines")
+    assert note.startswith(f"warning: x holds {told} in 2 lines, and") and note.endswith(f"--na {told}")
 
 
 def test_words_for_a_missing_value(put):

@@ -57,6 +57,18 @@ TABLES = {  # text, --time-col, channels, the step
         ["P", "Int"],
         "h",
     ),
+    "hours that are counted to their ends, in Polish": (
+        lines("Data;Godzina;Moc", [f"{(t - HOUR):%d.%m.%Y};{(t - HOUR).hour + 1};{comma(v)}" for t, v in PAIRS]),
+        "Data+Godzina",
+        ["Moc"],
+        "h",
+    ),
+    "hours that end": (
+        lines("Date,Hour Ending,temp", [f"{(t - HOUR):%Y-%m-%d},{(t - HOUR).hour + 1},{v}" for t, v in PAIRS]),
+        "Date+Hour Ending",
+        ["temp"],
+        "h",
+    ),
     "from / to": (
         lines(
             "# Coding: utf-8\n# x\n# period;ghi;bhi",
@@ -89,7 +101,7 @@ def test_a_table_of_an_office_is_read_as_it_is(tmp_path, kind):
     assert list(series.channels) == channels and series.clock.freq == step
     values = VALUES[1:] if "HH" in time_col else VALUES
     where = next(k for k, line in enumerate(series.values) if np.allclose(line, values, rtol=1e-6))
-    assert channels[where] in ("T", "TEMP", "P", "ghi", "temp")
+    assert channels[where] in ("T", "TEMP", "P", "ghi", "temp", "Moc")
     first = {"YYYYMMDD+HH": "2024-02-27 01:00:00", "time": "2024-02-27 00:10:00"}.get(time_col, "2024-02-27 00:00:00")
     assert series.clock.show(series.time[:1]) == [first]
 
@@ -120,3 +132,24 @@ def test_an_offices_table_whose_last_months_are_dots(tmp_path):
     series = read_long([path], time_col="1+2", sep=AUTO, decimal=AUTO, nan="drop")
     assert series.channels == ("Ankünfte", "Betten") and series.clock.freq == "MS"
     assert np.array_equal(series.values[1], 7.0 * np.arange(60)) and np.isnan(series.values[0]).sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "months"),
+    [
+        ("Yıl;Ay", "Ocak Şubat Mart Nisan Mayıs Haziran Temmuz Ağustos Eylül Ekim Kasım Aralık"),
+        (
+            "Év;Hónap",
+            "január február március április május június július augusztus szeptember október november december",
+        ),
+        ("Vuosi;Kuukausi", " ".join(map(str, range(1, 13)))),
+    ],
+)
+def test_years_and_months_of_other_languages(tmp_path, names, months):
+    cells = [f"{2015 + k // 12};{months.split()[k % 12]};{k}" for k in range(36)]
+    path = tmp_path / "t.csv"
+    path.write_text(lines(f"{names};x", cells))
+    found = dated(path, Dialect(AUTO, AUTO))
+    series = read_long([path], time_col=found.time, sep=AUTO)
+    assert found.time == names.replace(";", "+")
+    assert series.clock.freq == "MS" and series.clock.show(series.time[[0, 35]]) == ["2015-01-01", "2017-12-01"]

@@ -15,10 +15,12 @@ _YEAR = re.compile(YEAR)
 PARTS = tuple(
     tuple(words.split())
     for words in (
-        "year yyyy yr yy jahr année annee año ano anno jaar rok år год",
-        "month mm mnth mon mo mth monat mois mes mês mese maand månad miesiąc месяц",
-        "day dd dy da tag jour día dia giorno dag dzień день dayofmonth dateofmonth monthday mday dom",
-        "hour hr hh stunde heure hora ora uur timme",
+        "year yyyy yr yy jahr année annee año ano anno jaar rok år год yıl yil rik рік év vuosi an godina tahun aasta",
+        "month mm mnth mon mo mth monat mois mes mês mese maand månad måned miesiąc месяц ay měsíc mesiac місяць hónap "
+        "kuukausi luna mjesec mesec bulan kuu",
+        "day dd dy da tag jour día dia giorno dag dzień день dayofmonth dateofmonth monthday mday dom gün gun den "
+        "päivä ziua dan hari päev",
+        "hour hr hh stunde heure hora ora uur timme godzina godz saat hodina óra tunti klo час година jam",
         "minute minutes min mn",
     )
 )

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from times.settlement import begins_of, is_settled
 from times.tongues import full_year
 from times.words import last_word
 from times.written import YEAR, iso_week
@@ -184,6 +185,9 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
     if len(parts) == 2 and _YEAR.fullmatch(parts[1][0]) and not _YEAR.fullmatch(parts[0][0]):
         parts, names = parts[::-1], names[::-1]  # month and year
     note = ""
+    if len(parts) == 2 and len(parts[0][0]) > len("2024") and is_settled(names[1], parts[1]):
+        begun, note = begins_of(parts[0], parts[1])
+        parts[1] = pandas.Series(begun, dtype=object)
     if len(parts) == 2 and len(parts[0][0]) > len("2024") and are_of_day(parts[1].tolist()):
         parts[1], note = pandas.Series(of_day(parts[1]), dtype=object), "fractions of a day are taken to the second"
     if len(parts) > 2 and names[0].casefold() in ("month", "mm"):

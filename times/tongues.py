@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from times import periods
+from times import periods, ranges
 
 ZONES = {  # names of offsets that mean one; those of several (IST, AST) are none of them
     **{"UTC": "+00:00", "GMT": "+00:00", "WET": "+00:00", "WEST": "+01:00", "CET": "+01:00", "CEST": "+02:00"},
@@ -78,7 +78,7 @@ _UNTIL = re.compile(
     re.VERBOSE,
 )
 _DAY = r"(?:\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})"
-_UNTIL_DAY = re.compile(rf"(?<=\d)(?: (?:-|to|bis|au|al) | ?[\N{{EN DASH}}\N{{EM DASH}}] ?|/){_DAY}$")  # of a week
+_UNTIL_DAY = re.compile(rf"(?<=\d)(?: (?:-|to|bis|au|al) | ?[\N{{EN DASH}}\N{{EM DASH}}] ?|[-/]){_DAY}$")  # of a week
 _BRACKETED = re.compile(rf" \((?:({'|'.join(ZONES)})|[A-Z]{{3,4}}/[A-Z]{{3,4}})\)$")  # (UTC); (CET/CEST) is no offset
 _INTERVAL = re.compile(r"(?<=\d)(Z?)/\d{4}-\d\d-\d\d[T ][\d:.]+Z?$")  # of ISO 8601: from / to
 _DIGITS = re.compile(r"^((?:19|20)\d\d)(\d\d)(\d\d):(\d\d)(\d\d)$")  # 20160131:2310
@@ -110,8 +110,10 @@ _YEARS = r"((?:19|20)\d\d)"
 COMPACT = re.compile(
     rf"^{_YEARS}(\d\d)(\d\d)[T ](\d\d)(\d\d)(?:(\d\d)(\.\d+)?)?{_OFFSET}$"
 )  # basic ISO 8601, maybe with a space
+AFTER_COMMA = re.compile(r"(?<=\d:\d\d:\d\d),(\d{1,9})(?=$|Z|[ +-])")  # parts of a second, as loggers write them
 _RULES: list[_Rule] = [
     (re.compile(r"^(\d{4})\. ?(\d\d?)\. ?(\d\d?)\.(?= |$)"), r"\1-\2-\3"),  # of Korea
+    (AFTER_COMMA, r".\1"),
     (re.compile(r"^'(?=\d)"), ""),  # by which a spreadsheet marks text
     (re.compile(r"(Z|[+-]\d\d:?\d\d) ?\[\w+(?:/[\w+-]+)*\]$"), r"\1"),  # of Java: +01:00[Europe/Berlin]
     # Of web servers, of C's ctime and Unix' date, of JavaScript.
@@ -165,6 +167,7 @@ def english(cell: str) -> str:
         return cell
     if not cell.isascii():
         cell = _eastern(cell)
+    cell = ranges.first_of(cell, _number_of)
     for rule, spelled in _RULES:
         cell = rule.sub(spelled, cell)
     zone = _BRACKETED.search(cell) if cell.endswith(")") else None
@@ -187,8 +190,14 @@ def english(cell: str) -> str:
 
 
 def _is_month(word: str) -> bool:
+    return _number_of(word) > 0
+
+
+def _number_of(word: str) -> int:
+    """The number of a month in any language; 0 for another word."""
     bare = word.casefold().removesuffix(".")
-    return bare in MONTHS or bare.title() in (*_LONG, *_ENGLISH)
+    name = MONTHS.get(bare, bare.title())
+    return next((number for number, long in enumerate(_LONG, 1) if name in (long, long[:3])), 0)
 
 
 def _eastern(cell: str) -> str:
@@ -200,7 +209,7 @@ def _eastern(cell: str) -> str:
 
 
 def is_span(cell: str) -> bool:
-    """Whether a cell holds a time from ... to ...
+    """Whether a cell holds a time, or days, from ... to ...
 
     Parameters
     ----------
@@ -208,7 +217,8 @@ def is_span(cell: str) -> bool:
     """
     bare = _BRACKETED.sub("", cell)
     found = _UNTIL.search(bare) or _INTERVAL.search(cell) or _UNTIL_DAY.search(bare)
-    return found is not None and any(map(str.isdigit, found[0]))
+    named = ranges.first_of(cell, _number_of) != cell
+    return named or (found is not None and any(map(str.isdigit, found[0])))
 
 
 def is_season(cell: str) -> bool:

@@ -14,7 +14,10 @@ _TIMES = (
     "second seconds period cycle cycles step steps timestep tick frame iteration epoch datum zeit zeitstempel uhrzeit "
     "yyyymmdd yyyyddd yyyydoy yyyyjjj yyyymm yyyy jahr fecha anno jaar annee "
 )
-_OTHER_TIMES = ("année", "año", "rok", "год", "дата", "年", "日期", "時間", "时间", "日付", "날짜")  # not of a to z
+_OTHER_TIMES = (  # not of a to z, or rare
+    *("année", "año", "rok", "год", "дата", "tarih", "dátum", "yıl"),
+    *("年", "日期", "時間", "时间", "日付", "날짜"),
+)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _ZONE = rf"(?:Z|[+-]\d\d(?::?\d\d)?|{'|'.join(ZONES)})"

@@ -16,7 +16,7 @@ import numpy as np
 from errors import DataError
 from times.clock import DAY
 from times.periods import counted
-from times.tongues import COMPACT, MONTHS, ZONES, english, seasons
+from times.tongues import AFTER_COMMA, COMPACT, MONTHS, ZONES, english, seasons
 
 ORDERS = {"dmy": "day before month", "mdy": "month before day", "ymd": "year before month"}
 FIRST_YEAR, LAST_YEAR = 1678, 2261  # that are whole in nanoseconds of 64 bits
@@ -150,6 +150,8 @@ def plain(text: Any) -> tuple[Any, np.ndarray]:
         text = text.map(dict(zip(text, known, strict=True)))
     if COMPACT.fullmatch(text[0]):
         return text.str.replace(" ", "T", regex=False), np.zeros(len(text), np.int64)  # which pandas reads
+    if AFTER_COMMA.search(text[0]):
+        text = text.str.replace(AFTER_COMMA, r".\1", regex=True)
     # Months of other languages may be those of English in the first line, as Jan is in German.
     words = {*_WORDS.findall(" ".join(text))} if _WORDS.search(text[0]) else set()
     if other := english(text[0]) != text[0] or not MONTHS.keys().isdisjoint(map(str.casefold, words)):
