@@ -23,6 +23,7 @@ from backbones import register
 from backbones.adjustment import lines
 from backbones.histories import Stack
 from backbones.local_forecaster import LocalForecaster
+from backbones.season import LEAST_CYCLES
 
 HYPER = {
     "period": {"default": 0, "min": 0, "max": 100000, "help": "steps of the season; 0: the calendar's, or found"},
@@ -44,6 +45,8 @@ ORDERS = tuple(product(range(AR + 1), range(MA + 1)))
 @register
 class ARIMA(LocalForecaster):
     """Each origin by itself, or a few of one estimate."""
+
+    _cycles = LEAST_CYCLES
 
     def local(self, stack: Stack) -> np.ndarray:
         made = np.empty((len(stack), self.forecast.horizon))

@@ -29,7 +29,7 @@ from backbones.counts import COST, share_left
 from backbones.ensemble import Ensemble
 from backbones.histories import Histories, HistoryFitting
 from backbones.linear_forecaster import LinearForecaster
-from backbones.season import shows_season
+from backbones.season import seen_once, shows_season
 from backbones.trials import Trials, by_itself, forecast
 from errors import DataError, UsageError, nearest
 
@@ -59,14 +59,17 @@ POOL: Pool = (
     ("pretrained_mlp", {}, -0.40),
     ("boosted_known", {}, 0.0),
     ("ridge", {"units": "data"}, 0.10),
+    ("last_cycle", {}, -0.10),
+    ("last_cycle", {"second": True}, 0.0),
 )
 # The same where none shows, in the order of the pool.
 PRIORS = (
     *(0.30, 0.30, -0.11, 0.08, -0.25, -0.05, -0.02, -0.11, -0.05),
-    *(0.02, 0.12, 0.12, 0.05, 0.03, 0.15, 0.12, -0.10, -0.05, -0.40, 0.05, 0.15),
+    *(0.02, 0.12, 0.12, 0.05, 0.03, 0.15, 0.12, -0.10, -0.05, -0.40, 0.05, 0.15, -0.10, 0.0),
 )
 WITHOUT_SEASON = {str(entry[:2]): prior for entry, prior in zip(POOL, PRIORS, strict=True)}
 LAST = POOL[0][:2]  # the last value, repeated
+ONE_CYCLE = str(("last_cycle", {})), -0.80  # and its prior where the calendar's shortest cycle has been seen once
 UNITS = "units"  # an argument that the pool alone knows: "data" for a fit in which the largest of many series decide
 RUN = 0.0  # the usual log error of a run, of which nothing is known
 FROM_DIRECTORY: Pool = (("chronos2", {}, 0.0),)  # with --pretrained-dir, beside those of the pool or named
@@ -183,11 +186,13 @@ class AutoForecast(Backbone):
             [self._label(i) for i in range(len(self.entries))],
             self.members,
             lambda i, cut: self._fitted(i, before, cut, data.seed),
+            shown=(shown := shows_season(data.train)),
         )
         found = trials.run(data, before, tests, asked)
         truth = asked.labels(torch.arange(len(asked))).cpu()
         error = shares.errors(found, truth, rows, series)
-        weight = self._weighed(error, found, truth, rows, tests, seasonal=shows_season(data.train), series=series)
+        usual = self._usual(before, shown)
+        weight = self._weighed(error, found, truth, rows, tests, usual, trials.untested, series)
         self.weight.data.copy_(torch.from_numpy(weight))
         blend, made = shares.blended(found, torch.from_numpy(weight).float())
         if many:
@@ -213,8 +218,8 @@ class AutoForecast(Backbone):
         truth: torch.Tensor,
         rows: np.ndarray,
         tests: Backtests,
-        *,
-        seasonal: bool,
+        usual: Sequence[float],
+        untested: Sequence[bool],
         series: int,
     ) -> np.ndarray:
         """The weights of the members, [M, K], by their forecasts of backtests.
@@ -223,19 +228,25 @@ class AutoForecast(Backbone):
         ----------
         error, found, truth, rows : as in shares.py.
         tests : the backtests.
-        seasonal : whether training shows a period: who is usually good hangs on that.
+        usual, untested : of each member, its usual log error, and whether no backtest shows what it will do.
         series : how many there are.
         """
-        others = {} if seasonal else WITHOUT_SEASON
-        usual = [others.get(str(entry[:2]), entry[2]) for entry in self.entries]
         doubted = shares.doubt(found, truth, rows, tests.back)
         least = shares.temperature(found, truth, rows, tests.back, series)
         each = len(tests.numbers) * len(self.forecast.targets) / series
-        weight = shares.weights(error, usual, each, series, doubted, least)
+        weight = shares.weights(error, usual, each, series, doubted, least, untested)
         plain = [i for i, (name, args, _) in enumerate(self.entries) if (name, args) == LAST]
         if series >= shares.MANY_SERIES and plain:
             weight = shares.simplest(weight, found, truth, rows, plain[0])
         return weight
+
+    def _usual(self, before: Before, shown: bool) -> list[float]:
+        """Of each member its log error as it usually compares: that hangs on whether training shows a season, or has
+        not seen enough to."""
+        others = {} if shown else WITHOUT_SEASON
+        if not shown and seen_once(before.histories, before.end[before.rows]):
+            others = others | dict([ONE_CYCLE])
+        return [others.get(str(entry[:2]), entry[2]) for entry in self.entries]
 
     def _told(self, weight: np.ndarray, error: np.ndarray, seconds: Sequence[float]) -> dict[str, Any]:
         """Weight, error and time of each member, for the summary."""

@@ -17,7 +17,7 @@ from backbones.carried import every
 from backbones.histories import Stack
 from backbones.local_forecaster import MOST, LocalForecaster
 from backbones.season import without_second
-from backbones.smoothing import smoothed
+from backbones.smoothing import LEAST_CYCLES, smoothed
 
 HYPER = {
     "period": {"default": 0, "min": 0, "max": 100000, "help": "steps of the season; 0: the calendar's, or found"},
@@ -39,6 +39,8 @@ CELLS = 1 << 20
 @register
 class ETS(LocalForecaster):
     """One pass a series."""
+
+    _cycles = LEAST_CYCLES
 
     def local(self, stack: Stack) -> np.ndarray:
         longer = self.second if self.hyper.second else 1

@@ -46,6 +46,8 @@ RIDGE = 1e-8  # of the mean square of the regressors
 class Harmonic(LocalForecaster):
     """Each origin by itself, or a few of one estimate."""
 
+    _cycles = LEAST_CYCLES
+
     def local(self, stack: Stack) -> np.ndarray:
         made = np.repeat(stack.y[stack.series, stack.end - 1][:, None], self.forecast.horizon, axis=1)
         least, greatest = (f.accumulate(stack.y, axis=1)[stack.series, stack.end - 1] for f in (np.minimum, np.maximum))

@@ -43,6 +43,8 @@ DOUBTED = 4.0  # times the variance of an error, for the doubt about its mean, a
 class Local(LocalForecaster):
     """Each origin by itself."""
 
+    _cycles = LEAST_CYCLES
+
     _has_quantiles = True
 
     def local(self, stack: Stack) -> np.ndarray:

@@ -26,6 +26,7 @@ class LocalForecaster(Backbone):
     """A subclass has a `local`, and in HYPER the `period` where it has a season: 0 for the calendar's, or what training
     shows.
 
+    `_cycles` says how many cycles of its season a history has to have for it to be seen; 0 for a rule without one.
     In the state: `period [2]`, the season's steps and those of a second, longer season, 1 for none; `level [K]`, where
     the data's zero is.
     """
@@ -37,6 +38,7 @@ class LocalForecaster(Backbone):
     separate = True
     heads = ("forecast",)
     forecast: ForecastSpec
+    _cycles: int = 0
     _has_quantiles: bool = False  # `local` gives as many levels as are asked for
     period: torch.Tensor
     level: torch.Tensor
@@ -70,6 +72,16 @@ class LocalForecaster(Backbone):
     def second(self) -> int:
         """Steps of a second, longer season; 1 for none."""
         return int(self.period[1])
+
+    @property
+    def needs(self) -> int:
+        """Steps of a history, with fewer of which it forecasts without the season."""
+        return self._cycles * self.season if self.season > 1 else 0
+
+    @property
+    def repeats_one(self) -> bool:
+        """Whether one cycle is all that it needs of a season, so that it cannot say whether there is one."""
+        return self._cycles == 1
 
     def periods(self, train: Histories) -> tuple[int, int]:
         """The period of a season and that of a second, longer one, where none was given."""

@@ -15,6 +15,7 @@ from backbones import register
 from backbones.adjustment import lines
 from backbones.histories import Stack
 from backbones.local_forecaster import LocalForecaster
+from backbones.season import LEAST_CYCLES
 from backbones.smoothing import smoothed
 
 HYPER = {
@@ -31,6 +32,8 @@ CELLS = 1 << 20
 @register
 class MAPA(LocalForecaster):
     """Each origin by itself, or a few of one estimate of the season."""
+
+    _cycles = LEAST_CYCLES
 
     def local(self, stack: Stack) -> np.ndarray:
         made = np.empty((len(stack), self.forecast.horizon))

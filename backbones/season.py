@@ -36,14 +36,24 @@ def periods_of(train: Histories) -> tuple[int, int]:
     return first, found if found in longer else min(longer, default=1)
 
 
-def repeatable(train: Histories) -> int:
-    """The shortest of the calendar's periods, if half of the series have one and a horizon; else 1.
+def repeatable(train: Histories, above: int = 1) -> int:
+    """The shortest of the calendar's periods of more than `above` steps, if half of the series have one and a horizon;
+    else 1.
 
     To repeat a year, and to try how well that does, takes no second one.
     """
     half = float(np.median([piece.shape[1] for piece in train.pieces(train.horizon)])) if len(train) else 0.0
-    shortest = min(train.periods, default=1)
+    shortest = min((period for period in train.periods if period > above), default=1)
     return shortest if shortest + train.horizon <= half else 1
+
+
+def seen_once(histories: Histories, end: np.ndarray) -> bool:
+    """Whether half of the histories, as far as `end` [n], have one of the calendar's shortest cycles and two steps, but
+    not two and a horizon, of which a season could be seen.
+    """
+    shortest = min(histories.periods, default=1)
+    half = float(np.median(end - histories.begin)) if len(histories) else 0.0
+    return 1 < shortest and shortest + 2 <= half < LEAST_CYCLES * shortest + histories.horizon
 
 
 def shows_season(train: Histories) -> bool:

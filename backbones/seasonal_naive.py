@@ -23,13 +23,23 @@ HYPER = {
 class SeasonalNaive(LocalForecaster):
     """One gather, whatever the number of origins."""
 
+    _cycles = 1
+
     def periods(self, train: Histories) -> tuple[int, int]:
         first, second = super().periods(train)
         return (first if first > 1 else repeatable(train)), second
 
+    @property
+    def repeats(self) -> int:
+        """Steps of the season that is repeated."""
+        return self.second if self.hyper.second and self.second > 1 else self.season
+
+    @property
+    def needs(self) -> int:
+        return self.repeats if self.repeats > 1 else 0
+
     def local(self, stack: Stack) -> np.ndarray:
-        period = self.second if self.hyper.second and self.second > 1 else self.season
-        return repeated(stack, period, self.forecast.horizon)
+        return repeated(stack, self.repeats, self.forecast.horizon)
 
 
 def repeated(stack: Stack, period: int, horizon: int) -> np.ndarray:

@@ -178,17 +178,22 @@ def weights(
     series: int,
     doubted: np.ndarray | None = None,
     least: float = TEMPERATURE,
+    untested: Sequence[bool] | None = None,
 ) -> np.ndarray:
     """Weights [M, K] that sum to 1 over the members.
+
+    Of those that no backtest shows, the errors are taken to be to the others' as they usually are.
 
     Parameters
     ----------
     error : [M, K]. usual : of each member, its log error as it usually compares.
     tests : backtests of a series. series : their number. doubted : of each member, its `doubt`; by default 0.
-    least : T of many series at least, see `temperature`.
+    least : T of many series at least, see `temperature`. untested : whether each is such a one; by default none is.
     """
     own = np.log(error)
-    shared = np.log(error.mean(axis=1, keepdims=True))
+    if untested is not None and any(untested):
+        own = _as_usual(own, np.asarray(usual), np.asarray(untested))
+    shared = np.log(np.exp(own).mean(axis=1, keepdims=True))
     unsure = np.zeros(len(own)) if doubted is None else ODDS * doubted
     if series >= MANY_SERIES:
         z, warm = OWN * own + (1 - OWN) * shared, np.clip(unsure, least, HOTTEST)
@@ -201,6 +206,15 @@ def weights(
     heavy[heavy < LEAST] = 0
     found: np.ndarray = heavy / heavy.sum(axis=0)
     return found
+
+
+def _as_usual(own: np.ndarray, usual: np.ndarray, untested: np.ndarray) -> np.ndarray:
+    """Log errors [M, K] with those of members that are `untested` as they usually are to the others'."""
+    tested = np.isfinite(own).all(axis=1)
+    if not tested.any():
+        return np.where(untested[:, None], usual[:, None], own)
+    level = (own[tested] - usual[tested, None]).mean(axis=0)
+    return np.where(untested[:, None], usual[:, None] + level, own)
 
 
 def simplest(weight: np.ndarray, found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray, plain: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from backbones.adjustment import lines
 from backbones.carried import every
 from backbones.histories import Stack
 from backbones.local_forecaster import LocalForecaster
+from backbones.season import LEAST_CYCLES
 
 HYPER = {
     "period": {"default": 0, "min": 0, "max": 100000, "help": "steps of the season; 0: the calendar's, or found"},
@@ -32,6 +33,8 @@ CELLS = 1 << 21
 @register
 class Theta(LocalForecaster):
     """Each origin by itself."""
+
+    _cycles = LEAST_CYCLES
 
     def local(self, stack: Stack) -> np.ndarray:
         made = np.empty((len(stack), self.forecast.horizon))

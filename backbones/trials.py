@@ -38,15 +38,19 @@ class Trials:
     names, labels : of each member, its backbone, and the name that sets it apart.
     members : as they are; `fit` may put others in their places.
     fit : (number of a member, where what it is fitted to ends in each row [N]) -> whether there was enough for that.
+    shown : whether training shows a season.
     seconds, left_out : after `run`, what each took, and the labels of those for which there was no time.
+    untested : after `run`, of each whether no backtest shows what it will do, where it will have seen more (`_seen`).
     """
 
     names: Sequence[str]
     labels: Sequence[str]
     members: nn.ModuleList
     fit: Callable[[int, np.ndarray], bool]
+    shown: bool = False
     seconds: list[float] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    untested: list[bool] = field(default_factory=list)
 
     def run(self, data: HistoryFitting, before: Before, tests: Backtests, asked: Histories) -> torch.Tensor:
         """What each member forecast at each backtest, [M, b, K, H]; NaN where it could not, or had no time to.
@@ -68,6 +72,8 @@ class Trials:
             fresh = name not in done
             if fresh:
                 done[name] = self._tried(i, before, tests, asked)
+            elif by_itself(self.members[i]):
+                self.fit(i, before.end)  # which season it has
             self.seconds[i] = time.perf_counter() - started
             if np.isfinite(data.seconds) or self.seconds[i] > SLOW or not fresh:
                 error = (done[name] - truth).square().nanmean()
@@ -76,7 +82,7 @@ class Trials:
             if data.keep is not None and time.perf_counter() - kept > SLOW:
                 data.keep(done)
                 kept = time.perf_counter()
-        return self._apart(torch.stack([done.get(name, nothing) for name in self.labels]))
+        return self._seen(self._apart(torch.stack([done.get(name, nothing) for name in self.labels])), before, tests)
 
     def _tried(self, i: int, before: Before, tests: Backtests, asked: Histories) -> torch.Tensor:
         found = torch.full((len(asked), asked.values.shape[0], asked.horizon), torch.nan)
@@ -91,6 +97,23 @@ class Trials:
         for which, cut in folds:
             if self.fit(i, cut):
                 found[torch.from_numpy(which)] = forecast(self.members[i], asked.part(which))
+        return found
+
+    def _seen(self, found: torch.Tensor, before: Before, tests: Backtests) -> torch.Tensor:
+        """The same without backtests at which a member has not the cycles that its season asks for, but will have them
+        at the end: there it forecasts by another rule. Of more than one cycle only where training shows a season; where
+        it shows none, members may well be right without.
+        """
+        asked, rows = before.histories.part(tests.numbers), before.rows[tests.numbers]
+        known = torch.from_numpy(asked.lengths.T)  # [b, K]
+        at_end = torch.from_numpy((before.end[rows] - asked.begin).T)
+        self.untested = [False] * len(found)
+        for i, member in enumerate(self.members):
+            if not isinstance(member, LocalForecaster) or not (self.shown or member.repeats_one):
+                continue
+            there = found[i].isfinite().any()
+            found[i][(known < member.needs) & (member.needs <= at_end)] = torch.nan
+            self.untested[i] = bool(there & ~found[i].isfinite().any())
         return found
 
     @staticmethod

@@ -29,6 +29,7 @@ MEASURED = {  # parameters of one channel and 96 steps, speed class, tasks
     "lstm": ("17 K", "minutes", "classify,forecast,nilm,regress"),
     "mantis": ("its files'", "seconds", "classify,regress"),
     "mapa": ("fitted", "seconds", "forecast"),
+    "last_cycle": ("fitted", "seconds", "forecast"),
     "multiscale": ("1.1 M", "slow on a CPU", "classify,forecast,nilm,regress"),
     "nearest": ("fitted", "seconds", "classify,regress"),
     "patchtst": ("17 K", "minutes", "classify,forecast,nilm,regress"),

@@ -259,6 +259,19 @@ def test_weights_are_a_softmax_of_log_errors_of_many_and_of_the_prior_for_few():
     assert few[2, 0] == 0
 
 
+def test_of_who_could_not_be_tried_as_it_will_be_the_error_is_taken_as_usual():
+    """Two members are e^.3 worse than usual; the third, tried nowhere, is thought so too."""
+    usual = [0.1, -0.2, -0.5]
+    error = np.exp([[0.4], [0.1], [np.inf]])
+    weight = weights(error, usual, tests=8, series=1, untested=[False, False, True])[:, 0]
+    z = np.array([0.4, 0.1, -0.2]) / 2 + np.array(usual) / 2
+    by_hand = np.exp(-z / 0.15)
+    by_hand[by_hand < 0.05 * by_hand.max()] = 0
+    np.testing.assert_allclose(weight, by_hand / by_hand.sum())
+    nowhere = weights(np.full((2, 1), np.inf), usual[:2], tests=8, series=1, untested=[True, True])[:, 0]
+    np.testing.assert_allclose(nowhere[1] / nowhere[0], np.exp(0.3 / 0.15))  # by what is usual alone
+
+
 @pytest.mark.parametrize(("doubted", "temperature"), [(0.0, 0.05), (0.1, 0.07), (9.0, 0.15)])
 def test_many_backtests_of_one_series_decide_as_far_as_they_leave_no_doubt(doubted, temperature):
     error, tests = np.array([[1.0], [0.95]]), 48  # six that share no step

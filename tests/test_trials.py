@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from backbones import auto_forecast, trials
 from backbones.auto_forecast import POOL, _pool, runs_in
@@ -14,6 +17,7 @@ from checkpoint import BEST, Checkpoint
 from errors import UsageError
 
 from .runs import go, good, strict
+from .test_histories import fitted, histories
 
 WORDS = "--mode train --task forecast --csv t.csv --time-col date --horizon 6 --reference off --no-plots --threads 1"
 
@@ -112,3 +116,24 @@ def test_a_checkpoint_names_its_members_so_that_the_pool_may_change(table, monke
     monkeypatch.setattr(auto_forecast, "POOL", pool[:3])
     done = go(table, infer)
     assert done.code == 4 and "--mode train" in done.err
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_backtests_with_fewer_cycles_than_a_member_asks_for_do_not_count(shown):
+    """A series of 34 steps whose season has 12: what is tried with 10 to 28 of them known."""
+    past = histories([np.random.default_rng(0).normal(size=(1, 34))], least=10, step=3, periods=(12,))
+    members = nn.ModuleList([fitted("seasonal_naive", past), fitted("last_cycle", past), fitted("theta", past)])
+    members.append(fitted("drift", past))
+    for member in members[:3]:
+        member.period[0] = 12
+    before = SimpleNamespace(histories=past, rows=np.zeros(len(past), np.int64), end=np.array([34]))
+    tried = trials.Trials(["?"] * 4, ["?"] * 4, members, lambda i, cut: True, shown=shown)
+    found = torch.zeros(4, len(past), 1, past.horizon)
+    seen = tried._seen(found, before, SimpleNamespace(numbers=np.arange(len(past)))).isfinite().all(dim=(2, 3))
+    for i, least in enumerate([12, 14, 24 if shown else 0, 0]):
+        assert seen[i].tolist() == (past.origin >= least).tolist()
+    assert tried.untested == [False] * 4
+    early = past.part(np.flatnonzero(past.origin < 12))  # of which none shows what the first two will do
+    before.histories, before.rows = early, before.rows[: len(early)]
+    tried._seen(torch.ones_like(found[:, : len(early)]), before, SimpleNamespace(numbers=np.arange(len(early))))
+    assert tried.untested == [True, True, shown, False]
