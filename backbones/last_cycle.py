@@ -1,11 +1,11 @@
 """What followed at this place of the last cycle, as far as cycles are alike, from the level that is now.
 
-`f[n + h] = l[n] + s (y[n + h - m] - l[n - m])`, with the level l of simple exponential smoothing (ALPHA) and the season's
-m steps; beyond a cycle the last one is repeated. The share s, from 0 (level) to 1 (the season as it was), is the slope of
-what came 1 to H steps after a level on what had come a cycle before, over all steps whose cycle before is known, drawn to
-USUAL as much as SAY windows could say. It needs one cycle and two steps: forecasters with seasonal indices need two, and
-to repeat the season as it was is worse where it is weak or the level has changed. Where a history is shorter, its last
-value is repeated.
+`f[n + h] = l[n] + s (y[n + h - m] - l[n - m])`, with the level l of simple exponential smoothing (ALPHA) and the
+season's m steps; beyond a cycle the last one is repeated. The share s, from 0 (level) to 1 (the season as it was), is
+the slope of what came 1 to H steps after a level on what had come a cycle before, over all steps whose cycle before
+is known, drawn to USUAL as much as SAY windows could say. It needs one cycle and two steps: forecasters with seasonal
+indices need two, and to repeat the season as it was is worse where it is weak or the level has changed. Where a
+history is shorter, its last value is repeated.
 
 Running sums over a series serve all of its origins: S series of T steps cost S T.
 """

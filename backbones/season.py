@@ -53,7 +53,7 @@ def seen_once(histories: Histories, end: np.ndarray) -> bool:
     """
     shortest = min(histories.periods, default=1)
     half = float(np.median(end - histories.begin)) if len(histories) else 0.0
-    return 1 < shortest and shortest + 2 <= half < LEAST_CYCLES * shortest + histories.horizon
+    return shortest > 1 and shortest + 2 <= half < LEAST_CYCLES * shortest + histories.horizon
 
 
 def shows_season(train: Histories) -> bool:
