@@ -14,6 +14,8 @@ from times.words import is_clock_word
 
 EVEN, LEAST_EVEN = 0.01, 5  # of a step, by which it may be off as rounding makes it; steps, at least
 
+MANY_LINES, FEW_CHANNELS = 100, 8  # lines beside which so few columns under one word are channels
+NEXT = 1.5  # of the shortest step: no longer ones are of one line to the next, where others are not looked at
 PLAIN = Dialect()
 Columns = Mapping[str, Sequence[str]]
 
@@ -29,7 +31,9 @@ def even_counter(columns: Columns, dialect: Dialect) -> str:
     others = [name for name in columns if not is_clock_word(name)]
     if not any(dialect.is_number(cell) for name in others for cell in columns[name]):
         return ""
-    if any(len(some) > 1 and steps_named(some, dialect) for some in (others, others[:-1])):
+    lines = len(next(iter(columns.values())))
+    least = 1 if lines < MANY_LINES else FEW_CHANNELS  # of thousands of lines CH1 and CH2 are no steps
+    if any(len(some) > least and steps_named(some, dialect) for some in (others, others[:-1])):
         return ""
     return next((name for name in clocks(columns, dialect) if are_even(columns[name], dialect)), "")
 
@@ -91,7 +95,8 @@ def are_even(cells: Sequence[str], dialect: Dialect) -> bool:
     cells : text. dialect : what a number is.
     """
     steps = [b - a for a, b in itertools.pairwise(_numbers(cells, dialect))]
-    usual = statistics.median(steps) if len(steps) >= LEAST_EVEN else 0.0
-    if usual <= 0:
+    if len(steps) < LEAST_EVEN or min(steps) <= 0:
         return False
+    short = [step for step in steps if step < NEXT * min(steps)]  # of lines that follow one another
+    usual = statistics.median(short if len(short) >= LEAST_EVEN else steps)
     return all(abs(step / usual - round(step / usual)) <= EVEN * max(round(step / usual), 1) for step in steps)

@@ -21,6 +21,7 @@ from times.words import is_time
 from times.years import are_years
 
 LEAST_COUNT, MOST_BEFORE = 5, 4  # the number to which lines are counted, and the columns of which one may count them
+MOST_OWNERS = 2  # columns of words before the day
 OF_A_DATE = ((1, 12), (1, 31), (0, 24), (0, 59))  # the least and the most of month, day, hour and minute
 CLOSE, MOSTLY = 0.05, 0.8  # of the spread of months, within which their mean is given; of the lines
 PLAIN = Dialect()
@@ -50,12 +51,19 @@ def times_first(columns: Sequence[Sequence[str]]) -> list[str]:
     A column of years before twelve others has their months side by side, maybe with their mean or sum behind them.
     """
     if not columns or not all(map(_YEAR.fullmatch, columns[0])):
-        return _day_and_hour(columns) or ["1"] * bool(columns and _one_number(columns[0]))
+        return _day_and_hour(columns) or ["1"] * bool(columns and _one_number(columns[0])) or _day_behind_words(columns)
     years = [int(cell) for cell in columns[0]]
     months = len(columns) == 13 or (len(columns) == 14 and _sum_up(columns[1:]))
     if months and all(b == a + 1 for a, b in itertools.pairwise(years)):
         return ["1", MONTHS]
     return _parts(columns, 1) or (_parts(columns, 2) if _has_days_of_years(columns) else []) or _days_of_years(columns)
+
+
+def _day_behind_words(columns: Sequence[Sequence[str]]) -> list[str]:
+    """The column, by number, of days in eight digits behind one or two of words, as of a station; [] for none."""
+    at = next((k for k, cells in enumerate(columns[: MOST_OWNERS + 1]) if all(map(_DAY.fullmatch, cells))), 0)
+    words = all(any(map(PLAIN.is_text, cells)) for cells in columns[:at])
+    return [str(at + 1)] if at and words and len({*columns[at]}) > 1 else []
 
 
 def _sum_up(columns: Sequence[Sequence[str]]) -> bool:

@@ -11,7 +11,8 @@ from readers.columns import is_hour_word
 from readers.dialect import Dialect
 from readers.fitting import MOST_LINES
 from readers.guess import is_id_word
-from times.words import is_time, is_time_word, words_of
+from readers.owned import is_owner_word
+from times.words import is_time, is_time_word, last_word, words_of
 
 MOSTLY = 0.75  # of their times are different ones, where one series has some lines that come twice
 HALF = 0.5  # where no column says whose a line is: of two series each time would come twice
@@ -25,6 +26,8 @@ DAY, LEAST_OF_DAY, EXACT = 24 * 3600, 5, 1e-6  # seconds; times of day that a co
 LEAST_EVEN = 20  # steps that are no chance
 SEVERAL = 1.5  # times as many lines as steps, from which on a time comes more than once
 LEAST_EACH, TURNS = 4, 0.25  # lines of a thing; changes from one to another thing, a line
+
+SENDERS = ("sensor", "node", "eui", "mac", "imei", "topic")  # which write by turns
 
 Grows = Callable[[Sequence[float]], bool]
 
@@ -113,7 +116,7 @@ def _tells(cells: Sequence[str]) -> bool:
 
 def takes_turns(columns: Mapping[str, Sequence[str]], stamps: Sequence[float], dialect: Dialect) -> list[str]:
     """The column of words, called as ids are, of things that write a line each when something happens, so that no time
-    comes twice and steps are of any length; [] for none.
+    comes twice and steps are of any length, or of those that write by turns; [] for none.
 
     Parameters
     ----------
@@ -121,8 +124,11 @@ def takes_turns(columns: Mapping[str, Sequence[str]], stamps: Sequence[float], d
     """
     first = stamps[:MOST_LINES]
     steps = Counter(b - a for a, b in itertools.pairwise(first))
-    if len(first) < MOST_LINES // 2 or steps.most_common(1)[0][1] * 2 > len(first):
+    if len(first) < MOST_LINES // 2:
         return []
+    if steps.most_common(1)[0][1] * 2 > len(first):  # in even steps those of devices that are asked one after the other
+        senders = [name for name in columns if is_owner_word(name) or last_word(name) in SENDERS]
+        return [name for name in senders if _in_rotation(columns[name][: len(first)])][:1]
     for name, cells in columns.items():
         kinds = Counter(cells[: len(first)])
         changes = sum(a != b for a, b in itertools.pairwise(cells[: len(first)]))
@@ -130,6 +136,13 @@ def takes_turns(columns: Mapping[str, Sequence[str]], stamps: Sequence[float], d
         if several and is_id_word(name) and all(map(dialect.is_text, kinds)):
             return [name]
     return []
+
+
+def _in_rotation(cells: Sequence[str]) -> bool:
+    """Whether cells are the same few ones again and again in one order."""
+    kinds = len({*cells})
+    again = all(one == other for one, other in zip(cells, cells[kinds:], strict=False))
+    return 1 < kinds <= len(cells) // LEAST_EACH and again
 
 
 def hidden_owner(

@@ -13,18 +13,26 @@ from readers.missing import is_mark, is_sign
 _MONEY = "$ € £ ¥ us$ usd eur gbp chf"
 _MEASURES = """
     celsius fahrenheit kelvin degc degf deg degrees percent meters metres m/sec mm/day mm/h
-    % ‰ ° °c °f k °k c f w kw mw gw wh kwh mwh gwh var kvar va kva v kv mv a ma hz khz mhz ohm ω j kj mj gj pa hpa kpa
+    % ‰ ° °c °f ℃ ℉
+    k °k c f w kw mw gw wh kwh mwh gwh var kvar va kva v kv mv a ma hz khz mhz ohm ω j kj mj gj pa hpa kpa
     mbar bar psi m mm cm km in ft m/s km/h mph kn m² m2 m³ m3 nm³ l ml l/s l/h l/min m3/h m³/h m3/s m³/s g kg t mg µg
     g/m³ g/m3 µg/m³ µg/m3 mg/l ppm ppb db s sec ms min h hr hrs d day days rpm 1/min u/min kg/h eur/mwh €/mwh ct/kwh
     €/kwh usd/mwh $/mwh w/m² w/m2 lx lux nm n stk stück pcs tsd. mil mio mio. b bn bil mrd mrd.
 """
 CURRENCIES = frozenset(_MONEY.split())
-UNITS = CURRENCIES | frozenset(_MEASURES.split())
+IN_FRONT = CURRENCIES | {"%"}  # the last in Turkish
+UNITS = CURRENCIES | frozenset(map(str.casefold, _MEASURES.split()))
 _NUMBER = r"[.,]?\d(?:[\d.,'\s\u202f\xa0]*[\d.,])?(?:[eE][+-]?\d+)?"
 _MARKED = re.compile(
     rf"(?P<sign>[+-]?)\s*(?P<front>[^\d\s.,+()-]*)\s*(?P<inner>[+-]?)(?P<number>{_NUMBER})\s*(?P<back>\D*)"
 )
-_ACCOUNT = re.compile(rf"\(\s*(?P<bracketed>{_NUMBER})\s*\)|(?P<before>{_NUMBER})\s?[-\N{{MINUS SIGN}}]")
+_CURRENCY = r"(?:us\$|usd|eur|gbp|chf|[$€£¥])"
+_ACCOUNT = re.compile(
+    rf"(?P<unit>{_CURRENCY}?)\s*\(\s*(?P<bracketed>{_CURRENCY}?\s*{_NUMBER})\s*\)"
+    rf"|(?P<before>{_NUMBER})\s?[-\N{{MINUS SIGN}}]",
+    re.IGNORECASE,
+)
+_NOTHING = re.compile(rf"(?P<unit>{_CURRENCY})\s*-+", re.IGNORECASE)  # as a spreadsheet shows 0 in its accounts
 _FORMAT = re.compile(r"(?=.*[YyDdHh])[YyMmDdHhSsTZ:/\-. ]{4,}")  # of a date, such as YYYY-MM-DD hh:mm
 _LIMIT = re.compile(
     rf"(?:[<>\N{{LESS-THAN OR EQUAL TO}}\N{{GREATER-THAN OR EQUAL TO}}]=?)\s*(?P<number>[+-]?{_NUMBER})"
@@ -51,22 +59,25 @@ def split_mark(cell: str) -> tuple[str, str] | None:
     if not found or bool(found["front"]) == bool(found["back"].strip()):
         return None
     mark = found["front"] or found["back"].strip()
-    known = CURRENCIES if found["front"] else UNITS
+    known = IN_FRONT if found["front"] else UNITS
     if mark.casefold() not in known or (found["sign"] and found["inner"]):
         return None
     return f"{found['sign']}{found['inner']}{found['number']}", mark
 
 
 def accounted(cell: str) -> str:
-    """A number in brackets or before its minus, as accountants write one below zero, with its sign first; other text as
-    it is.
+    """A number in brackets or before its minus, as accountants write one below zero, with its sign first, and $0 for
+    $-; other text as it is.
 
     Parameters
     ----------
     cell : the text.
     """
-    found = _ACCOUNT.fullmatch(cell.strip())
-    return f"-{found['bracketed'] or found['before']}" if found else cell
+    text = cell.strip()
+    if nothing := _NOTHING.fullmatch(text):
+        return f"{nothing['unit']}0"
+    found = _ACCOUNT.fullmatch(text)
+    return f"-{found['unit'] or ''}{found['bracketed'] or found['before']}" if found else cell
 
 
 def odd_number(cell: str, dialect: Dialect) -> tuple[float, str] | None:
@@ -115,26 +126,30 @@ def odd_told(found: Mapping[tuple[str, str], int], what: str) -> list[str]:
 
 
 def same_mark(cells: Sequence[str], dialect: Dialect) -> tuple[list[str], str]:
-    """The numbers in cells that all have the same unit, missing ones as they are; ([], "") where one has not.
+    """The numbers in cells that all have the same unit, missing ones and their marks as they are, and that unit, with
+    how accountants' are taken; ([], "") where one has none.
 
     Parameters
     ----------
     cells : text [n], each kind once or more.
     dialect : what is missing.
     """
-    plain, marks = [], set()
+    plain: list[str] = []
+    marks, odd = set[str](), set[str]()
     for cell in cells:
         if not dialect.is_text(cell) and not dialect.is_number(cell):
             plain.append(cell)
             continue
-        found = split_mark(cell)
-        if found is None:
+        found = split_mark(text := accounted(cell))
+        if found is None and not is_mark(cell):
             return [], ""
-        plain.append(found[0])
-        marks.add(found[1])
+        plain.append(found[0] if found else cell)
+        marks |= {found[1]} if found else set()
+        odd |= {f"{cell.strip()!r} as {text}"} if found and text != cell else set()
         if len(marks) > 1:
             return [], ""
-    return (plain, marks.pop()) if marks else ([], "")
+    told = f" ({min(odd)}{', ...' * (len(odd) > 1)})" if odd else ""
+    return (plain, marks.pop() + told) if marks else ([], "")
 
 
 def is_unit(cell: str) -> bool:

@@ -67,6 +67,15 @@ def test_a_run_with_a_counted_time_goes_on_from_newer_lines(tmp_path):
     assert done.code == 0, done.err
 
 
+def test_an_oscilloscopes_two_channels_are_no_steps():
+    """Their names count as those of steps do, and its times begin before zero; lines between are not looked at."""
+    at = sorted({*range(20), *(k * 13 % 900 for k in range(100))})
+    cells = {"TIME": [f"{(k - 450) * 4e-7:.6e}" for k in at], "CH1": ["0.5"] * len(at), "CH2": ["1"] * len(at)}
+    assert even_counter(cells, Dialect()) == "TIME"
+    few = {name: some[:20] for name, some in cells.items()}
+    assert even_counter(few, Dialect()) == ""
+
+
 @pytest.mark.parametrize(
     "columns",
     [

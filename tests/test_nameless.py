@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from readers.dated import Dated, dated
@@ -148,3 +149,19 @@ def test_a_zone_of_java_behind_the_offset_is_no_word(put, tmp_path):
     assert found_in(path).time == "time"
     series = read_long([path], time_col="time")
     assert series.clock.freq == "30s" and series.clock.show(series.time[:1]) == ["2024-02-28 22:00:00.500+01:00"]
+
+
+def test_days_behind_a_station_and_before_what_is_measured(put):
+    """As the daily climatology of NOAA has its years."""
+    days = pd.date_range("2010-01-01", periods=60)
+    cells = [(s, f"{day:%Y%m%d}", e, str(10 * k + at)) for k, day in enumerate(days) for at, (s, e) in enumerate(PAIRS)]
+    path = put("\n".join(",".join([*cell, "", "", "W", ""]) for cell in cells))
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert (found.time, found.ids) == ("2", ("1+3",))
+    series = read_long([path], time_col="2", id_col="1+3")
+    rows = dict(zip(series.rows, series.values.reshape(4, 60).tolist(), strict=True))
+    assert rows == {f"{s}/{e}": [10 * k + at for k in range(60)] for at, (s, e) in enumerate(PAIRS)}
+    assert series.time[:60].tolist() == days.as_unit("ns").asi8.tolist()
+
+
+PAIRS = [("US1", "PRCP"), ("US1", "TMAX"), ("US2", "PRCP"), ("US2", "TMAX")]

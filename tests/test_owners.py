@@ -185,3 +185,26 @@ def test_a_series_that_begins_years_before_the_others_of_its_panel(put, name, ot
     ]
     rows = rows if others else [(day, "all" if k < 800 else "west", value) for k, (day, _, value) in enumerate(rows)]
     assert found(put, f"date,{name},value", rows) == ("date", ids)
+
+
+@pytest.mark.parametrize("name", ["device", "sensor_id", "dev_eui", "sensor", "topic"])
+def test_things_that_write_by_turns_at_even_times(put, name):
+    """No time comes twice, and all steps are of one length: the readings of one would be scored by another's."""
+    times = [f"{time}" for time in pd.date_range("2024-01-01", periods=600, freq="10min")]
+    rows = [(time, "abc"[k % 3], 10 * (k % 3) + k / 100) for k, time in enumerate(times)]
+    assert found(put, f"time,{name},x", rows) == ("time", (name,))
+
+
+@pytest.mark.parametrize(("name", "words"), [("shift", "abc"), ("sky", "ab"), ("device", "aab")])
+def test_what_comes_by_turns_and_is_no_thing(put, name, words):
+    """A name that things do not have; or two lines of one, then one of the other."""
+    times = [f"{time}" for time in pd.date_range("2024-01-01", periods=600, freq="10min")]
+    rows = [(time, words[k % len(words)], k) for k, time in enumerate(times)]
+    assert found(put, f"time,{name},x", rows) == ("time", ())
+
+
+def test_devices_whose_times_are_uneven_by_the_number_of_their_radio(put):
+    draw = np.random.default_rng(3)
+    times = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.cumsum(draw.integers(150, 350, 600)), "s")
+    rows = [(time, f"70B3D5{draw.integers(3)}", k) for k, time in enumerate(times)]
+    assert found(put, "time,dev_eui,x", rows) == ("time", ("dev_eui",))

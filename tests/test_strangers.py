@@ -6,6 +6,7 @@ import datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from data import Series
@@ -291,3 +292,27 @@ def test_two_files_in_one_with_their_byte_order_marks(put):
     series = taken(path)
     assert np.allclose(series.values[0], [*VALUES[:40], *VALUES[:20]])
     assert any("the names come again in 1 line" in note for note in series.notes)
+
+
+@pytest.mark.parametrize(
+    ("cells", "values", "told"),
+    [
+        (
+            ["($251.19)", "$1.50", "$(3)", "$ (0.5)", "-$4"],
+            [-251.19, 1.5, -3, -0.5, -4],
+            "in $ ('$ (0.5)' as -$0.5, ...)",
+        ),
+        (["$-", " $ -   ", "$2.50"], [0, 0, 2.5], "y in $ ("),
+        (["%-1.5", "%20", "%0.25"], [-1.5, 20, 0.25], "y in %"),
+        (["20℃", "-3℃"], [20, -3], "y in ℃"),
+        (["42%", "*", "-", "7%"], [42, None, None, 7], "'*', '-' in 20 lines taken as missing"),
+    ],
+)
+def test_accounts_percents_and_marks_among_numbers_with_a_unit(put, cells, values, told):
+    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2024-01-01", periods=10 * len(cells))]
+    path = put("\n".join(["day;y", *(f"{day};{cells[k % len(cells)]}" for k, day in enumerate(days))]))
+    assert dated(path, Dialect(AUTO, AUTO)).time == "day"
+    series = read_long([path], time_col="day", sep=";", nan="drop")
+    wanted = np.array([np.nan if value is None else value for value in values], np.float32)
+    np.testing.assert_array_equal(series.values[0], np.tile(wanted, 10))
+    assert told in " ".join(series.notes)

@@ -8,7 +8,7 @@ import pytest
 
 from errors import DataError
 from readers.dated import dated
-from readers.dialect import Dialect
+from readers.dialect import AUTO, Dialect
 from readers.long import read_long
 from times.years import are_years
 
@@ -87,3 +87,13 @@ def test_such_a_table_is_forecast_by_the_default_command(tmp_path):
     words = "--task forecast --csv t.csv --horizon 6 --quiet --no-plots --reference off --model-args members=theta"
     content = strict(good(tmp_path, words) / "summary.json")
     assert content["n"] >= 1 and np.isfinite(content["mase"])
+
+
+@pytest.mark.parametrize("name", ["yearweek", "YearWeek", "isoweek", "epi_week", "yyyyww"])
+def test_numbers_of_weeks_by_the_name_of_their_column(tmp_path, name):
+    mondays = pd.date_range("2019-12-02", periods=110, freq="7D")  # 2020 has 53 of them
+    cells = [f"{monday.isocalendar()[0]}{monday.isocalendar()[1]:02d},{k % 7}" for k, monday in enumerate(mondays)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join([f"{name},x", *cells]))
+    assert dated(path, Dialect(AUTO, AUTO)).time == name
+    assert read_long([path], time_col=name).time.tolist() == mondays.as_unit("ns").asi8.tolist()

@@ -16,7 +16,11 @@ from times.written import YEAR, iso_week
 DAY_OF_YEAR = "day of the year"
 PARTS = {  # of a year, by the names of their columns; with the largest number
     "quarter": (4, "quarter qtr quartal trimestre trimester"),
-    "week": (53, "week weeks wk weekno weeknum weeknumber weekofyear isoweek epiweek mmwr woche kw semaine semana"),
+    "week": (
+        53,
+        "week weeks wk weekno weeknum weeknumber weekofyear isoweek epiweek mmwr woche kw semaine semana uke vecka "
+        "hafta tydzień yearweek yyyyww isoyearweek weekid",
+    ),
     DAY_OF_YEAR: (366, "doy yday dayofyear julian"),
 }
 MOST_MONTHS = 12
