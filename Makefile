@@ -7,20 +7,22 @@ PEER := granite-tsfm==0.3.11
 DEMO := --task classify --csv './data/demo/LP{1..4}a.csv' --context-len 31
 RUN := train_classify_ctx31_ch4_alpha0.50_pwglobal_llm_ts_seed777_splitgroup
 
-.PHONY: demo lint fast check browser test fuzz clean
+.PHONY: demo lint fast check compiled browser test fuzz clean
 
 .venv/run: requirements.txt requirements.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -r requirements.txt -c requirements.lock
 	touch $@
 
-.venv/dev: .venv/run requirements-dev.txt requirements-pretrained.txt requirements-chronos.txt requirements-tensorboard.txt \
-		requirements-mlflow.txt \
-		requirements-postgres.txt requirements-stream.txt requirements-search.txt requirements-agent.txt \
-		requirements-complete.txt requirements-export.txt requirements-federate.txt requirements-parquet.txt requirements-xlsx.txt
-	$(BIN)/pip install -q -r requirements-dev.txt -c requirements.lock
-	-$(BIN)/pip install -q --no-deps $(PEER)
-	touch $@
+# All at once, for the resolver takes its time; and pip compiles every module of them, where a tenth is ever imported.
+.venv/dev: requirements.txt requirements.lock requirements-dev.txt requirements-pretrained.txt requirements-chronos.txt \
+		requirements-tensorboard.txt requirements-mlflow.txt requirements-postgres.txt requirements-stream.txt \
+		requirements-search.txt requirements-agent.txt requirements-complete.txt requirements-export.txt \
+		requirements-federate.txt requirements-parquet.txt requirements-xlsx.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --no-compile -r requirements-dev.txt -c requirements.lock
+	-$(BIN)/pip install -q --no-compile --no-deps $(PEER)
+	touch .venv/run $@
 
 demo: .venv/run
 	$(BIN)/python -m sources.synthetic --out data/demo
@@ -45,7 +47,12 @@ browser:
 			|| echo "Chromium could not be installed: the tests of pages are skipped"; \
 	fi
 
-test: lint browser
+# Tests are compiled once, not by each worker, and while mypy looks at the types: neither of these can use two cores.
+compiled: .venv/dev
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest --collect-only -qq >/dev/null || true  # pytest tells, below
+
+test:
+	@$(MAKE) --no-print-directory -j 3 lint compiled browser
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 fuzz: .venv/dev
