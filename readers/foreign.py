@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from readers import dly, epw, indices, load, lvm, nem12, pcaxis, scopes, sysstat, tsf
+from readers import dly, empatica, epw, indices, load, lvm, nem12, pcaxis, scopes, sysstat, tsf
 from readers.base import TableText
 
 
@@ -38,6 +38,8 @@ def translated(text: io.BufferedReader, head: bytes, path: Path) -> tuple[TableT
         return sysstat.rrd(text.read()), text
     if dly.START.match(head):
         return dly.table(text.read()), text
+    if empatica.START.match(head):
+        return empatica.table(text.read(), path), text
     if tsf.START.search(head):
         return tsf.table(text.read(), path), text
     if indices.START.match(head):

@@ -284,7 +284,6 @@ def _on_clock(
             raise _Rounded from None
         if clock is not None:
             told = f"lines come in uneven steps, and the mean of each {span(clock)} is taken; --time-col line takes all"
-            told += rows.whose("; {} if that column says whose a line is")
             return _on_clock(rows, [*notes, told], clock, nan, strict, whole)
         if made is None:
             raise

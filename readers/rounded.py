@@ -96,7 +96,7 @@ def near_even_steps(rows: Rows) -> tuple[Rows, str] | None:
     plain, own = min(EVEN, key=lambda length: abs(length - middle)), _own(rows, steps)
     lengths = dict.fromkeys([plain, *(round(middle / unit) * unit for unit in WHOLE)])
     ways = [(length, _nearest) for length in lengths if length and abs(length - middle) <= JITTER * length]
-    ways += [(own, _in_turn)] * bool(own)
+    ways += [(own, _in_turn)] * (own > 0 and middle < DAY // 2)  # no device's clock loses minutes a day
     for step, place in ways:
         placed = [place(rows.times[begin:end], step) for begin, end in rows.spans()]
         known = [times for times in placed if times is not None]

@@ -77,12 +77,6 @@ class Rows:
         file = self.of[self.row(at)]
         return f"{file.path}, {self.show(at)}" if self.records is None else file.locate(int(self.records[at]))
 
-    def whose(self, told: str) -> str:
-        """What is told, with the flag that takes the first column of words for ids; "" where ids are known or none is
-        of words."""
-        words = self.of[0].text[:1] if self.of[0].ids is None else ()
-        return told.format(f"--id-col {shlex.quote(words[0])}") if words else ""
-
     def show(self, at: int) -> str:
         """The time of the step at position `at` of [total], as text."""
         return Clock("s", self.tz).show(self.times[at : at + 1])[0]
@@ -279,8 +273,9 @@ def check_order(rows: Rows, *, averaged: bool, sorts: bool = False) -> None:
     if sorts:
         hint = "--sort sorts the lines by time"
     elif rows.of[0].ids is None:
-        whose = rows.whose("; {} if that column says whose a line is")
-        hint += whose or "; --id-col names the column that distinguishes several series of a file"
+        words = rows.of[0].text[:1]
+        takes = f"--id-col {shlex.quote(words[0])} if that column says whose a line is" if words else ""
+        hint += f"; {takes or '--id-col names the column that distinguishes several series of a file'}"
         hint += "; --time-col line takes each line as a step"
     change = clock_change(rows, at, usual_step(np.diff(times)))
     raise Unordered(what, where=rows.locate(at), hint=change or hint, path=rows.of[rows.row(at)].path)

@@ -17,7 +17,8 @@ _MEASURES = """
     k °k c f w kw mw gw wh kwh mwh gwh var kvar va kva v kv mv a ma hz khz mhz ohm ω j kj mj gj pa hpa kpa
     mbar bar psi m mm cm km in ft m/s km/h mph kn m² m2 m³ m3 nm³ l ml l/s l/h l/min m3/h m³/h m3/s m³/s g kg t mg µg
     g/m³ g/m3 µg/m³ µg/m3 mg/l ppm ppb db s sec ms min h hr hrs d day days rpm 1/min u/min kg/h eur/mwh €/mwh ct/kwh
-    €/kwh usd/mwh $/mwh w/m² w/m2 lx lux nm n stk stück pcs tsd. mil mio mio. b bn bil mrd mrd.
+    kib mib gib tib kb mb gb tb kb/s mb/s gb/s mib/s kbit/s mbit/s gbit/s mbps gbps €/kwh usd/mwh $/mwh w/m² w/m2 lx
+    lux nm n stk stück pcs tsd. mil mio mio. b bn bil mrd mrd.
 """
 CURRENCIES = frozenset(_MONEY.split())
 IN_FRONT = CURRENCIES | {"%"}  # the last in Turkish

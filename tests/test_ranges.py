@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from readers.dated import dated
+from readers.dialect import AUTO, Dialect
 from readers.long import read_long
 from times.tongues import english, is_span
 
@@ -40,9 +42,12 @@ def test_a_table_of_weeks(put):
     assert any("of 'from - to' the first" in note for note in series.notes)
 
 
-def test_parts_of_seconds_behind_a_comma(put):
-    """As Python's logging writes them."""
-    path = put("\n".join(["asctime;x", *(f"2023-01-01 00:00:{k // 4:02d},{k % 4 * 250:03d};{k}" for k in range(40))]))
+@pytest.mark.parametrize("mark", ",:")
+def test_parts_of_seconds_behind_a_comma_or_a_colon(put, mark):
+    """As Python's logging and data loggers write them."""
+    cells = [f"2023-01-13 00:00:{k // 4:02d}{mark}{k % 4 * 250:03d};{k}" for k in range(40)]
+    path = put("\n".join(["asctime;x", *cells]))
+    assert dated(path, Dialect(AUTO, AUTO)).time == "asctime"
     series = read_long([path], time_col="asctime", sep=";")
-    begin = np.datetime64("2023-01-01", "ns").astype(np.int64)
+    begin = np.datetime64("2023-01-13", "ns").astype(np.int64)
     assert (series.time - begin).tolist() == [k * 250_000_000 for k in range(40)]

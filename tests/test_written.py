@@ -269,3 +269,23 @@ def test_the_ends_of_steps_are_not_proposed_as_categories(put, tmp_path):
         tmp_path, f"--task forecast --csv {put(chr(10).join(['Start,y,End,kind', *lines]))} --horizon 2 --dry-run"
     )
     assert "left out, since they hold text: 'End'" in done.err and "--categorical kind takes it" in done.err
+
+
+@pytest.mark.parametrize("mark", "-/.")
+@pytest.mark.parametrize(("form", "order"), [("%y{}%m{}%d", "year before month"), ("%d{}%m{}%y", "day before month")])
+def test_of_three_pairs_the_order_in_which_days_lie_close_together(put, mark, form, order):
+    """2023-05-20 to 2023-06-13, every day: the other way round these are days of 24 years."""
+    days = pd.date_range("2023-05-20", periods=25)
+    cells = [f"{day:{form.format(mark, mark)}} 10:00:00,{k}" for k, day in enumerate(days)]
+    series = read_long([put("\n".join(["when,x", *cells]))], time_col="when")
+    assert series.time.tolist() == (days + pd.Timedelta(hours=10)).as_unit("ns").asi8.tolist()
+    assert any(order in note for note in series.notes)
+
+
+def test_of_one_day_the_other_order_is_told(put):
+    path = put("\n".join(["when,x", *(f"23-05-06 10:00:{k:02d},{k}" for k in range(30))]))
+    series = read_long([path], time_col="when")
+    (note,) = [note for note in series.notes if "--date-order ymd if '23-05-06 10:00:00' begins with the year" in note]
+    assert "day before month" in note and series.clock.show(series.time[:1]) == ["2006-05-23 10:00:00"]
+    other = read_long([path], time_col="when", date_order="ymd")
+    assert other.clock.show(other.time[:1]) == ["2023-05-06 10:00:00"]

@@ -110,7 +110,9 @@ _YEARS = r"((?:19|20)\d\d)"
 COMPACT = re.compile(
     rf"^{_YEARS}(\d\d)(\d\d)[T ](\d\d)(\d\d)(?:(\d\d)(\.\d+)?)?{_OFFSET}$"
 )  # basic ISO 8601, maybe with a space
-AFTER_COMMA = re.compile(r"(?<=\d:\d\d:\d\d),(\d{1,9})(?=$|Z|[ +-])")  # parts of a second, as loggers write them
+AFTER_COMMA = re.compile(
+    r"(?<=\d:\d\d:\d\d)(?:,(?=\d{1,9})|:(?=\d{3}(?:\d{3})?\b))(\d+)(?=$|Z|[ +-])"
+)  # parts of a second, as loggers write them
 _RULES: list[_Rule] = [
     (re.compile(r"^(\d{4})\. ?(\d\d?)\. ?(\d\d?)\.(?= |$)"), r"\1-\2-\3"),  # of Korea
     (AFTER_COMMA, r".\1"),

@@ -58,6 +58,9 @@ _DOTTED = re.compile(r"\d\d?\.\d\d?\.\d\d")
 LEAST = 4  # different times, by whose steps the order of day and month is seen
 MOST_USUAL = 0.8  # of their steps at least have the usual length,
 NEAR, WEEKS = 2, 20  # days
+NEARER = 5  # times
+_PAIRS = re.compile(r"%[dm]([-/.])%[dm]\1%y")
+_PAIR_CELL = re.compile(r"\d\d([-/.])\d\d\1\d\d(?!\d)")
 LONGEST = 10  # and none more than so many of it
 _LAST_SHORT = 2040  # the last year that two digits mean: 41 is 1941
 _REST_OF_MONTH = re.compile(r"(?<=[A-Za-z]{3})[A-Za-z]+")
@@ -319,6 +322,21 @@ def _note(order: str, text: Any, found: dict[str, Any], fits: Sequence[str]) -> 
     return f"times read as {ORDERS[order]}: {text[max(others)]!r} fits no other order" if others else ""
 
 
+def _year_first(text: Any, known: dict[str, str]) -> Any:
+    """Times of which the first of three pairs of digits is the year; None where one cannot be so."""
+    form = next((form for form in known.values() if _PAIRS.match(form)), "")
+    if not form or not _PAIR_CELL.match(text[0]):
+        return None
+    times = next(iter(_tried(text, {"ymd": _PAIRS.sub(r"%y\1%m\1%d", form)}).values()))
+    return None if times.hasnans else times
+
+
+def _is_nearer(times: Any, others: Sequence[Any]) -> bool:
+    """Whether several days lie far closer together than in each other order."""
+    spans = [each.max() - each.min() for each in (times, *others)]
+    return times.normalize().nunique() > 1 and all(NEARER * spans[0] < span for span in spans[1:])
+
+
 def read(
     text: Any, known: dict[str, str], asked: bool, locate: Callable[[int], str], not_a_time: Callable[[int], DataError]
 ) -> tuple[np.ndarray, str]:
@@ -342,6 +360,10 @@ def read(
     """
     found = _tried(text, known)
     fits = [order for order, times in found.items() if not times.hasnans]
+    short = None if asked else _year_first(text, known)
+    if short is not None and _is_nearer(short, [found[order] for order in fits]):
+        note = f"times read as {ORDERS['ymd']}, in which they lie close together; --date-order dmy if they are not"
+        return short.as_unit("ns").asi8, note
     if not fits:
         raise not_a_time(max(int(np.argmax(times.isna())) for times in found.values()))
     if len(fits) > 1 and all(found[order].equals(found[fits[0]]) for order in fits):  # 01/01/2024
@@ -357,6 +379,8 @@ def read(
         raise DataError(what, where=locate(0), hint=" or ".join(f"--date-order {order}" for order in fits))
     order = even[0]
     note = "" if asked else _note(order, text, found, fits)
+    if short is not None and short.normalize().nunique() == 1:  # of a single day nothing says what comes first
+        note = f"times read as {ORDERS[order]}; --date-order ymd if {text[0]!r} begins with the year"
     if too_far(found[order]).any():
         raise not_a_time(int(np.argmax(too_far(found[order]))))
     return found[order].as_unit("ns").asi8, note
