@@ -16,7 +16,7 @@ import numpy as np
 
 from backbones import register
 from backbones.histories import Histories, Stack
-from backbones.season import repeatable
+from backbones.season import AFTER, repeatable
 from backbones.seasonal_naive import SeasonalNaive
 
 HYPER = {
@@ -40,7 +40,7 @@ class LastCycle(SeasonalNaive):
 
     @property
     def needs(self) -> int:
-        return self.repeats + 2 if self.repeats > 1 else 0
+        return self.repeats + AFTER if self.repeats > 1 else 0
 
     def local(self, stack: Stack) -> np.ndarray:
         horizon = self.forecast.horizon

@@ -15,6 +15,7 @@ from backbones.period import period_of_pieces
 from backbones.seasonality import FALSE_ALARM, LAGS, WAVES, waves
 
 LEAST_CYCLES = 2  # of a period, in the median series
+AFTER = 2  # steps after a whole cycle, from which on it can be repeated
 MOST_CYCLES = 12  # before an origin that are looked at
 CELLS = 1 << 21  # numbers that are held at once
 CLIP = 4.0  # deviations by the median, beyond which a change is cut
@@ -37,14 +38,12 @@ def periods_of(train: Histories) -> tuple[int, int]:
 
 
 def repeatable(train: Histories, above: int = 1) -> int:
-    """The shortest of the calendar's periods of more than `above` steps, if half of the series have one and a horizon;
-    else 1.
-
-    To repeat a year, and to try how well that does, takes no second one.
+    """The shortest of the calendar's periods of more than `above` steps, if half of the series have one and AFTER
+    steps; else 1.
     """
     half = float(np.median([piece.shape[1] for piece in train.pieces(train.horizon)])) if len(train) else 0.0
     shortest = min((period for period in train.periods if period > above), default=1)
-    return shortest if shortest + train.horizon <= half else 1
+    return shortest if shortest + AFTER <= half else 1
 
 
 def seen_once(histories: Histories, end: np.ndarray) -> bool:
@@ -53,7 +52,7 @@ def seen_once(histories: Histories, end: np.ndarray) -> bool:
     """
     shortest = min(histories.periods, default=1)
     half = float(np.median(end - histories.begin)) if len(histories) else 0.0
-    return shortest > 1 and shortest + 2 <= half < LEAST_CYCLES * shortest + histories.horizon
+    return shortest > 1 and shortest + AFTER <= half < LEAST_CYCLES * shortest + histories.horizon
 
 
 def shows_season(train: Histories) -> bool:

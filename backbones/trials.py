@@ -116,11 +116,12 @@ class Trials:
             self.untested[i] = bool(there & ~found[i].isfinite().any())
         return found
 
-    @staticmethod
-    def _apart(found: torch.Tensor) -> torch.Tensor:
-        """The same without a member that forecasts what one before it does: there is no second season, say."""
+    def _apart(self, found: torch.Tensor) -> torch.Tensor:
+        """The same without a member that forecasts what one before it does: there is no second season, say. Of those
+        that ask for more cycles than another, this says nothing yet."""
+        needs = [member.needs if isinstance(member, LocalForecaster) else 0 for member in self.members]
         for i in range(len(found)):
-            if any(torch.equal(found[i], found[j]) for j in range(i)):
+            if any(needs[i] == needs[j] and torch.equal(found[i], found[j]) for j in range(i)):
                 found[i] = torch.nan
         return found
 

@@ -145,13 +145,14 @@ def test_the_periods_are_those_of_the_calendar_as_far_as_series_are_long_enough(
     assert periods_of(histories(waves, periods=())) == (8, 1)
 
 
-def test_to_repeat_a_period_one_cycle_and_a_horizon_are_enough():
+def test_to_repeat_a_period_one_cycle_and_two_steps_are_enough():
     rows = list(np.random.default_rng(6).normal(size=(3, 1, 80)))
     seen = histories(rows, periods=(52, 365))
     known = seen.pieces(seen.horizon)[0].shape[1]
     assert repeatable(seen) == 52 and periods_of(seen) == (1, 1)
-    assert repeatable(histories(rows, periods=(known - seen.horizon,))) == known - seen.horizon
-    assert repeatable(histories(rows, periods=(known - seen.horizon + 1,))) == 1
+    assert repeatable(histories(rows, periods=(known - 2,))) == known - 2
+    assert repeatable(histories(rows, periods=(known - 1,))) == 1
+    assert repeatable(histories(rows, periods=(7, 24, 52)), above=7) == 24
     assert repeatable(histories(rows, periods=())) == 1
 
 
