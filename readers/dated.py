@@ -46,10 +46,13 @@ from times.parted import (
     NO_YEAR,
     are_of_day,
     first_hour,
+    is_clock_number,
     is_day_of_year,
     is_interval,
+    is_part,
     is_whole_year,
     of_day,
+    part_numbers,
     times_of_day,
     whole_years,
     within_hours,
@@ -292,8 +295,12 @@ def _times_of(columns: Columns, time: Sequence[str]) -> list[str]:
         cells[1] = tuple(of_day(cells[1]))
     if len(time) == 2 and is_settled(time[1], cells[1]):
         cells[1] = tuple(begins_of(*cells)[0])
+    if len(time) == 2 and (part := is_part(time[1], cells[1])):
+        cells[1] = tuple(map(str, part_numbers(part, cells[1])))
     if len(time) == 3 and is_day_of_year(time[1], cells[1], hours=True):
         cells[2] = tuple(times_of_day(cells[2]))
+    if len(time) == 4 and is_clock_number(time[3], cells[3]):  # 100 to 2400
+        cells[3] = tuple(times_of_day(cells[3]))
     return [_joined(each) for each in zip(*cells, strict=True)]
 
 

@@ -31,6 +31,7 @@ _TYPES = """
     int integer int32 int64 bigint smallint long float float32 float64 double decimal numeric real number str string
     text varchar char object datetime datetime64 date timestamp timestamptz bool boolean category
 """
+MOST_ONCE = 500  # first lines, of which some have a name for those below
 LEAST_COUNTED = 20  # columns of steps that are counted, not dated
 _BEGIN = re.compile(r"start|begin|first", re.IGNORECASE)
 _COUNT = re.compile(r"(\D*)(\d+)")
@@ -69,7 +70,7 @@ def described(text: io.BufferedReader) -> TableText | None:
             return made(_joined(text, rows, sep), "three lines of names are taken as one")
         if found := _layout(rows):
             return _with_ids(text, sep, *found)
-        if stands_once(rows):
+        if rows[2:] and rows[2][:1] == [""] and stands_once(_rows(lines[:MOST_ONCE], sep)):
             return made(filled(iter(text.readline, b""), sep.encode()), NOTE.format(rows[0][0]))
         if _has_one_more(rows):
             note = f"{rows[0][-1]!r}, the last of the names, has no column and is left out"

@@ -27,6 +27,7 @@ LEAST_EVEN = 20  # steps that are no chance
 SEVERAL = 1.5  # times as many lines as steps, from which on a time comes more than once
 LEAST_EACH, TURNS = 4, 0.25  # lines of a thing; changes from one to another thing, a line
 
+COORDINATES = ("lat", "latitude", "lon", "long", "lng", "longitude")
 SENDERS = ("sensor", "node", "eui", "mac", "imei", "topic")  # which write by turns
 
 Grows = Callable[[Sequence[float]], bool]
@@ -45,6 +46,8 @@ def owners(
     grows : whether the stamps of one series are in order.
     asked : the only column, or several, to look at; "" for any.
     """
+
+    columns = {name: _as_words(cells) if last_word(name) in COORDINATES else cells for name, cells in columns.items()}
 
     def divide(cells: Sequence[str]) -> bool:
         return divides(cells, stamps, dialect, grows)
@@ -76,6 +79,11 @@ def owners(
         return ordered[:1]
     words = [name for name, cells in usual.items() if all(map(dialect.is_text, cells)) and _tells(cells)]
     return _telling_apart({name: columns[name] for name in words}, stamps) if len(words) <= MOST_JOINED else []
+
+
+def _as_words(cells: Sequence[str]) -> list[str]:
+    """Coordinates, which name the points of a grid though they are no whole numbers."""
+    return [f"at {cell}" for cell in cells]
 
 
 def _of_the_clock(cells: Sequence[str], stamps: Sequence[float]) -> bool:

@@ -31,7 +31,7 @@ def test_a_year_in_its_first_line_alone_is_that_of_the_lines_below(put, month, b
     series = read_long([path], time_col="Year+Month", sep=AUTO, decimal=AUTO)
     assert np.allclose(series.values, [VALUES[begin:], [k + 0.25 for k in range(begin, 40)]])
     assert series.clock.show(series.times(0)[[0, -1]]) == [f"2015-{begin + 1:02d}-01", "2018-04-01"]
-    assert any("'Year' stands in the first line of each year alone" in note for note in series.notes)
+    assert any("'Year' stands in the first line of several alone" in note for note in series.notes)
 
 
 @pytest.mark.parametrize("whole", ["Total", "Annual"])
@@ -52,3 +52,38 @@ def test_a_first_column_with_empty_cells_is_no_year_otherwise(put):
     path = put("\n".join(["load,month,x", *rows]) + "\n")
     series = read_long([path], time_col="line", sep=AUTO, decimal=AUTO, nan="drop")
     assert np.isnan(series.values[series.channels.index("load")]).sum() == 32
+
+
+def test_a_name_above_its_times_and_a_day_above_its_hours(put):
+    towns = {"North": range(0, 40), "South": range(50, 90), "West": range(7, 47)}
+    rows = [
+        f"{town * (k == 0)},{2015 + k // 12}-{k % 12 + 1:02d},{v}"
+        for town, some in towns.items()
+        for k, v in enumerate(some)
+    ]
+    path = put("\n".join(["Town,Month,x", *rows]) + "\n")
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert (found.time, found.ids) == ("Month", ("Town",))
+    series = read_long([path], time_col="Month", id_col="Town")
+    assert series.rows == tuple(towns) and series.values.reshape(3, 40).tolist() == [
+        list(some) for some in towns.values()
+    ]
+    hours = [f"{f'2024-02-{27 + k // 24}' * (k % 24 == 0)},{k % 24:02d}:00,{k}" for k in range(72)]
+    path = put("\n".join(["Date,Time,x", *hours]) + "\n", "hours.csv")
+    assert dated(path, Dialect(AUTO, AUTO)).time == "Date+Time"
+    series = read_long([path], time_col="Date+Time")
+    assert series.clock.freq == "h" and series.clock.show(series.time[[0, -1]]) == [
+        "2024-02-27 00:00:00",
+        "2024-02-29 23:00:00",
+    ]
+
+
+def test_remarks_on_some_days_name_no_series(put):
+    """A holiday's name stands beside the first line too, but the days go on below the next one."""
+    days = [f"{day}" for day in np.arange("2024-01-01", "2024-04-10", dtype="datetime64[D]")]
+    rows = [f"{ {0: 'New Year', 45: 'Fair', 80: 'Easter'}.get(k, '') },{day},{k}" for k, day in enumerate(days)]
+    path = put("\n".join(["Holiday,Date,x", *rows]) + "\n")
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert found is None or not found.ids
+    series = read_long([path], time_col="Date")
+    assert len(series.rows) == 1 and series.values[0].tolist() == list(range(100))

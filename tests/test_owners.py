@@ -208,3 +208,14 @@ def test_devices_whose_times_are_uneven_by_the_number_of_their_radio(put):
     times = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.cumsum(draw.integers(150, 350, 600)), "s")
     rows = [(time, f"70B3D5{draw.integers(3)}", k) for k, time in enumerate(times)]
     assert found(put, "time,dev_eui,x", rows) == ("time", ("dev_eui",))
+
+
+def test_the_points_of_a_grid_are_named_by_their_coordinates(put, tmp_path):
+    """As reanalyses of the weather are written out, sorted by time."""
+    times = pd.date_range("2024-01-01", periods=80, freq="6h")
+    points = [(lat, lon) for lat in (50.0, 50.25) for lon in (8.0, 8.25, 8.5)]
+    rows = [(time, lat, lon, k % 9 + lat - lon) for k, time in enumerate(times) for lat, lon in points]
+    assert found(put, "time,latitude,longitude,t2m", rows) == ("time", ("latitude+longitude",))
+    path = put("\n".join(["time,latitude,longitude,t2m", *(",".join(map(str, row)) for row in rows)]))
+    err = go(tmp_path, f"--mode train --task forecast --csv {path.name} --horizon 4 --dry-run").err
+    assert "read: 6 rows of 80 steps (480 in all); 1 channel (t2m)" in err

@@ -150,3 +150,52 @@ def test_parts_of_hours_that_are_counted_from_one(tmp_path):
     assert found is not None and found.time == "DeliveryDate+DeliveryHour+DeliveryInterval"
     series = read_long([tmp_path / "x.csv"], time_col=found.time)
     assert np.array_equal(series.times(0), times.as_unit("ns").asi8) and series.clock.freq == "15min"
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("Quarter", "Q{}"),
+        ("Quarter", "{}Q"),
+        ("Quarter", "Qtr {}"),
+        ("Trimestre", "T{}"),
+        ("Quartal", "{}. Quartal"),
+        ("quarter", "ROMAN"),
+        ("period", "Q{}"),
+    ],
+)
+def test_quarters_in_words_beside_their_year(put, name, write):
+    """They were four series of a step a year."""
+    begins = pd.date_range("2001-04-01", periods=40, freq="QS")
+    cells = [write.format(t.quarter).replace("ROMAN", ["I", "II", "III", "IV"][t.quarter - 1]) for t in begins]
+    rows = [f"{t.year},{cell},{k}" for k, (t, cell) in enumerate(zip(begins, cells, strict=True))]
+    path = put("\n".join([f"Year,{name},x", *rows]))
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert (found.time, found.ids) == (f"Year+{name}", ())
+    assert read_long([path], time_col=found.time).time.tolist() == begins.as_unit("ns").asi8.tolist()
+
+
+@pytest.mark.parametrize("write", ["W{:02d}", "Week {}", "KW {}", "wk-{}"])
+def test_weeks_in_words_beside_their_year(put, write):
+    mondays = pd.date_range("2019-12-02", periods=70, freq="7D")
+    rows = [f"{t.isocalendar()[0]},{write.format(t.isocalendar()[1])},{k}" for k, t in enumerate(mondays)]
+    path = put("\n".join(["Year,Week,x", *rows]))
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert (found.time, found.ids) == ("Year+Week", ())
+    assert read_long([path], time_col=found.time).time.tolist() == mondays.as_unit("ns").asi8.tolist()
+
+
+def test_words_of_another_column_are_no_quarters(put):
+    rows = [f"{year},T{k},{year % 7}.{k}" for year in range(2000, 2020) for k in range(1, 5)]
+    found = dated(put("\n".join(["Year,Treatment,x", *rows])), Dialect(AUTO, AUTO))
+    assert (found.time, found.ids) == ("Year", ("Treatment",))
+
+
+def test_hours_and_minutes_in_digits_to_2400_beside_year_month_and_day(put):
+    hours = pd.date_range("2023-01-01 01:00", periods=100, freq="h")
+    before = hours - pd.Timedelta(hours=1)
+    rows = [f"{t.year},{t.month},{t.day},{(t.hour + 1) * 100},{k}" for k, t in enumerate(before)]
+    path = put("\n".join(["YEAR,MONTH,DAY,HHMM,x", *rows]))
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert found.time == "YEAR+MONTH+DAY+HHMM"
+    assert read_long([path], time_col=found.time).time.tolist() == hours.as_unit("ns").asi8.tolist()

@@ -10,12 +10,12 @@ import numpy as np
 
 from times.settlement import begins_of, is_settled
 from times.tongues import full_year
-from times.words import last_word
+from times.words import is_time_word, last_word
 from times.written import YEAR, iso_week
 
 DAY_OF_YEAR = "day of the year"
 PARTS = {  # of a year, by the names of their columns; with the largest number
-    "quarter": (4, "quarter qtr quartal trimestre trimester"),
+    "quarter": (4, "quarter qtr quartal trimestre trimester kwartał kvartal q"),
     "week": (
         53,
         "week weeks wk weekno weeknum weeknumber weekofyear isoweek epiweek mmwr woche kw semaine semana uke vecka "
@@ -36,6 +36,15 @@ _HHMM = re.compile(r"([01]\d|2[0-4])([0-5]\d)(?: ?UTC| ?GMT|Z|([0-5]\d))?")
 _YEAR = re.compile(YEAR)
 # The codes of means of years beside those of their parts, and words in place of a month.
 WHOLE_YEARS = ("M13", "Q05", "S03", "Total", "TOTAL", "total", "Annual", "ANNUAL", "annual", "Year", "Average", "Mean")
+_QUARTER = r"(?:q|t|qtr\.?|quarter|quartal|quart|trim\w*|kwartał|kvartal|kv)\.?"
+_WORDED = {
+    "quarter": re.compile(
+        rf"(?:{_QUARTER})? ?(?P<number>IV|I{{1,3}}|[1-4])(?:\.|st|nd|rd|th|er|ème|[eº°])? ?(?:{_QUARTER})?",
+        re.IGNORECASE,
+    ),
+    "week": re.compile(r"(?:w|wk|week|kw|cw|woche|sem|semaine|semana|uke|v)?[ .-]?(?P<number>\d{1,2})", re.IGNORECASE),
+}
+_ROMAN = ("I", "II", "III", "IV")
 _CODE = re.compile(r"M(?:0[1-9]|1[0-3])|Q0[1-5]|S0[1-3]")
 
 
@@ -78,8 +87,25 @@ def is_part(name: str, cells: Sequence[str]) -> str:
     ----------
     name, cells : of the column.
     """
-    part = part_of(name)
-    return part if part and all(c.isdecimal() and 1 <= int(c) <= PARTS[part][0] for c in cells) else ""
+    part = part_of(name) or ("quarter" if is_time_word(name) and not any(map(str.isdecimal, cells)) else "")
+    numbers = part_numbers(part, cells) if part else []
+    return part if numbers and min(numbers) >= 1 and max(numbers) <= PARTS[part][0] else ""
+
+
+def part_numbers(part: str, cells: Sequence[str]) -> list[int]:
+    """The numbers of parts of years: of quarters also Q1, 1Q, Qtr 1, II, 2. Quartal, of weeks W05 and KW 5; [] where a
+    cell is none.
+
+    Parameters
+    ----------
+    part : one of PARTS. cells : text.
+    """
+    if part not in _WORDED:
+        return list(map(int, cells)) if all(map(str.isdecimal, cells)) else []
+    found = [_WORDED[part].fullmatch(cell.strip()) for cell in cells]
+    said = [match["number"].upper() for match in found if match]
+    numbers = [_ROMAN.index(number) + 1 if number in _ROMAN else int(number) for number in said]
+    return numbers if len(numbers) == len(cells) else []
 
 
 def is_day_of_year(name: str, cells: Sequence[str], *, hours: bool = False) -> bool:
@@ -205,7 +231,7 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
             return days + " " + np.array(times_of_day(parts[2]), object), note
         part = DAY_OF_YEAR if is_day_of_year(names[1], parts[1]) else is_part(names[1], parts[1])
         if len(parts) == 2 and part and parts[0].str.fullmatch(_YEAR).all():
-            return _of_year(parts[0].astype(int), parts[1].astype(int), part)
+            return _of_year(parts[0].astype(int), part_numbers(part, parts[1]), part)
         if len(parts) == 2 and is_code(parts[1][0]):
             return (parts[0] + parts[1].str.replace(r"(?<=\D)0", "", regex=True)).to_numpy(object), note
         padded = [parts[0], *(part.str.zfill(2) for part in parts[1:])]

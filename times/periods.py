@@ -43,6 +43,8 @@ RULES: list[Rule] = [
         re.compile(rf"^{_NUMBER}{_ORDINAL}{_ABOUT}{_WORD}{_ABOUT}{YEAR}$", re.IGNORECASE),
         lambda m: _quarter(m[2], m[1]),
     ),
+    (re.compile(rf"^(IV|I{{1,3}})[ ./-]{YEAR}$"), lambda m: _quarter(m[2], m[1])),
+    (re.compile(rf"^{YEAR}[ ./-](IV|I{{1,3}})$"), lambda m: _quarter(m[1], m[2])),
     (re.compile(rf"^{YEAR}[-/](\d{{3}})(?:[-T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?))?$"), _day),
     (
         re.compile(r"^FY ?'?(?:20)?(\d\d)[ -]?(?:W|WK|WEEK)[ -]?(\d\d?)$", re.IGNORECASE),
