@@ -108,7 +108,7 @@ def load(folder, hours=1500):
 def test_a_response_that_is_no_straight_line_is_learned(tmp_path):
     """A straight line leaves all of the parabola, 7.2 of the 20 of variance."""
     load(tmp_path)
-    words = "--horizon 12 --features MS --target load --known-future warm --model-args members=ridge,ets,boosted_known"
+    words = "--horizon 6 --features MS --target load --known-future warm --model-args members=ridge,ets,boosted_known"
     found = strict(good(tmp_path, QUIET, words) / "summary.json")
     assert found["mse"] < 0.3 * found["references"]["ridge"]["mse"]
     assert found["fit"]["members"]["boosted_known"]["weight"] > 0.9

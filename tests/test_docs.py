@@ -19,7 +19,7 @@ from .runs import go, standing_in
 
 PAGES = [*sorted(page.stem for page in (ROOT / "docs").glob("*.md")), "data#Categories"]
 WITHIN = 0.25  # of a figure: what is trained differs from machine to machine, and a little from release to release
-SHORTER = {"models": "--stride 10"}  # words for a page's demos that leave all that these show
+SHORTER = {"models": "--stride 30"}  # words for a page's demos that leave all that these show
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e-?\d+)?")
 CLOCKED = re.compile(r"\d[\d,.]* ?(?=s\b|ms\b)")  # what depends on the machine's speed
 

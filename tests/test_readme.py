@@ -70,9 +70,10 @@ SHORTER = {
     "tools/synth.py": "--samples-per-scenario 12",
     "--epochs": "--epochs 1",
     "--dataset etth1": "--stride 64",
-    "--context-len 336": "--stride 240 --reference off --model-args members=ridge_ensemble,ets,seasonal_naive",
+    "--context-len 336": "--stride 240 --reference off --model-args members=ridge_ensemble,seasonal_naive",
     "--task regress --demo": "--stride 12",
     "--mode infer --demo": "--reference off",
+    "--mode infer --task classify": "--reference off --no-plots",
     "--task nilm": "--stride 300 --seeds 1 --reference off",
 }
 ROWS = 1000  # of ETTh1, for the experiment: a published split needs all of them
