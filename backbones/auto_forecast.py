@@ -238,6 +238,11 @@ class AutoForecast(Backbone):
         plain = [i for i, (name, args, _) in enumerate(self.entries) if (name, args) == LAST]
         if series >= shares.MANY_SERIES and plain:
             weight = shares.simplest(weight, found, truth, rows, plain[0])
+        if usual_say := [self._label(i) for i, is_so in enumerate(untested) if is_so and weight[i].any()]:
+            log.info(
+                "auto: no backtest has as much before it as %s asks for, whose weight is the usual one",
+                " or ".join(usual_say),
+            )
         return weight
 
     def _usual(self, before: Before, shown: bool) -> list[float]:

@@ -30,7 +30,8 @@ def members_figure(members: Mapping[str, Mapping[str, Any]], title: str = "") ->
     known = [row for row, error in enumerate(errors) if error is not None]
     right.plot([errors[row] for row in known], known, "D", color=VERMILLION, markersize=6)
     for row in set(range(len(ordered))) - set(known):
-        right.annotate("left out", (0.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+        why = "weight as usual, not tried" if members[ordered[row]]["weight"] > 0 else "left out"
+        right.annotate(why, (0.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=8)
     left.set_yticks(range(len(ordered)), [wrap(name, 30, 2) for name in ordered], parse_math=False, fontsize=9)
     left.set_ylim(len(ordered) - 0.4, -0.6)
     left.set_xlim(0, max(1.05 * max(members[name]["weight"] for name in ordered), 0.05))

@@ -13,7 +13,7 @@ import torch
 from backbones.shares import doubt, errors, simplest, weights
 from checkpoint import BEST, Checkpoint
 
-from .runs import good, strict
+from .runs import go, good, strict
 
 QUIET = "--mode train --task forecast --csv t.csv --time-col date --quiet --no-plots --threads 1"
 
@@ -319,3 +319,18 @@ def test_many_walks_are_their_last_values_unless_a_blend_is_clearly_better(bette
     weight = np.array([[0.0], [1.0]])
     chosen = simplest(weight, found, truth, np.arange(80) // 4, plain=0)
     assert chosen.tolist() == ([[1.0], [0.0]] if plain else [[0.0], [1.0]])
+
+
+def test_two_days_of_hours_are_forecast_from_the_day_before_and_that_it_could_not_be_tried_is_told(tmp_path):
+    """Of 33 hours 28 come before the test part, and no backtest has a day before it."""
+    t = np.arange(33)
+    day = np.random.default_rng(3).normal(0, 10, 24)
+    y = 200 + day[t % 24] + np.random.default_rng(4).normal(0, 0.5, 33)
+    dates = pd.date_range("2024-03-01", periods=33, freq="h")
+    pd.DataFrame({"date": dates, "y": y}).to_csv(tmp_path / "t.csv", index=False)
+    done = go(tmp_path, QUIET.replace("--quiet ", ""), "--horizon 5")
+    content = strict(done.directory / "summary.json")
+    assert content["fit"]["members"]["last_cycle"]["error"] is None
+    assert content["fit"]["members"]["last_cycle"]["weight"] > 0.5
+    assert content["mse"] < 0.5 * min(one["mse"] for one in content["references"].values())
+    assert "no backtest has as much before it as last_cycle asks for, whose weight is the usual one" in done.err
