@@ -83,6 +83,8 @@ class Dialect:
 
     def number(self, cell: str) -> float | None:
         """The cell's value: NaN where it is missing, None where it is text."""
+        if self._plain and _NUMBER.fullmatch(cell):  # nearly every cell of most files
+            return float(cell)
         text = cell.strip().replace("\N{MINUS SIGN}", "-")
         if self.thousands == " ":
             text = text.replace("\u202f", " ").replace("\xa0", " ")
@@ -98,6 +100,11 @@ class Dialect:
             text = text.replace(".", "?").replace(",", ".")
         value = float(text) if _NUMBER.fullmatch(text) else None
         return float("nan") if value in self.na_numbers else value
+
+    @cached_property
+    def _plain(self) -> bool:
+        """Whether what Python takes for a number is one, whatever it is."""
+        return self.decimal == "." and not self.na and not self.grouped
 
     @property
     def grouped(self) -> bool:
