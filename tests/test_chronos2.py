@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,10 @@ from errors import CheckpointError, UsageError
 
 from .runs import go, good
 
-pytest.importorskip("chronos", reason="chronos-forecasting is not installed (requirements-chronos.txt)")
+# Not imported before a test asks for it: that takes each worker two seconds.
+pytestmark = pytest.mark.skipif(
+    find_spec("chronos") is None, reason="chronos-forecasting is not installed (requirements-chronos.txt)"
+)
 LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 OWN = {
     "context_length": 128, "output_patch_size": 8, "input_patch_size": 8, "input_patch_stride": 8, "quantiles": LEVELS,
