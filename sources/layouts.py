@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from readers.files import decode, open_table, read_cells, read_header
 from readers.kept import read_kept
 from sources.appliances import appliance, spelled
 from sources.grids import MAX_FILL, SECOND, House, Readings, gather, plan, readings
-from sources.meter_tables import COMMA, readings_of
+from sources.meter_tables import COMMA, SOME_DAY, readings_of
 
 HOURLY = 3605.0  # seconds: a meter that reports changes reports once an hour too, so a longer silence is a fault
 _TAB = Dialect("\t", header="yes", index="no")
@@ -272,7 +273,9 @@ def _two_columns(text: bytes, path: Path) -> tuple[np.ndarray, np.ndarray]:
             numbers = [COMMA.number(cell) for cell in cells]
             if cells and (len(cells) != 2 or None in numbers or not _SECONDS[0] <= (numbers[0] or 0) <= _SECONDS[1]):
                 what = f"{' '.join(cells)[:40]!r} is not a time in Unix seconds and a number of watts"
-                raise DataError(what, where=f"{path}:{line}")
+                command = f"awk '{{print {SOME_DAY}+3*NR, $1}}' {shlex.quote(str(path))} > timed"
+                alone = f"if it is watts alone, every 3 s, {command} writes times" if numbers[1:] == [] else ""
+                raise DataError(what, where=f"{path}:{line}", hint=alone)
         raise DataError("is not lines of Unix seconds and watts", where=str(path))
     return frame[0].to_numpy(), frame[1].to_numpy()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,7 +13,8 @@ import numpy as np
 from data import Series, Source
 from errors import DataError, UsageError
 from readers.columns import LongFile, Wanted, read_names
-from readers.dialect import Dialect
+from readers.dialect import AUTO, Dialect
+from readers.files import dialect_of
 from readers.kept import read_kept
 from readers.rows import Rows, check_doubled, check_order, file_names, join, oldest_first
 from readers.zoned import set_zone
@@ -21,6 +23,7 @@ from sources.grids import MAX_FILL, UNITS, House, Readings, gather, plan, readin
 from sources.own_step import held, own_step
 
 COMMA = Dialect(header="yes", index="no")
+SOME_DAY = 1577836800  # seconds since 1970: 2020-01-01, from which a file without times may count
 
 
 def read_meter(
@@ -121,10 +124,12 @@ def in_order(files: Sequence[LongFile], tz: str, sort: bool, *, found: bool) -> 
     """
     if any(file.stamps.counted for file in files):
         what = "meters need times, and this column counts steps"
-        hint = (
-            "--time-col names a column of dates and times, or of seconds since 1970; where the file has none, write one"
-        )
-        raise DataError(what, where="--time-col", hint=hint)
+        path = files[0].path
+        sep = dialect_of(path, Dialect(AUTO, AUTO)).sep
+        names = f"""NR==1{{print "time{sep}"$0}} NR>1{{print {SOME_DAY}+3*(NR-2)"{sep}"$0}}"""
+        command = f"awk '{names}' {shlex.quote(str(path))} > timed{path.suffix}"
+        hint = "--time-col names a column of dates and times, or of seconds since 1970; where the file has none"
+        raise DataError(what, where="--time-col", hint=f"{hint} and its lines are 3 s apart, {command} writes one")
     rows, turned = oldest_first(join(files, file_names([file.path for file in files])))
     rows, notes = set_zone(rows, tz, found=found)
     if sort:

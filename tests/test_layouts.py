@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -337,3 +338,20 @@ def test_thresholds_of_the_field_by_any_name():
             rule = appliances.rule(name)
             assert (rule.on_w, rule.min_on, rule.min_off) == (on_w, min_on, min_off), name
     assert appliances.appliance("Dish washer") == "dishwasher" and appliances.appliance("television") == ""
+
+
+def test_a_channel_of_watts_alone_is_given_times_by_the_hint(tmp_path):
+    house = channels(
+        tmp_path, ["mains", "mains", "fridge"], {k: [(3 * s, 100.0 + s) for s in range(60)] for k in (1, 2, 3)}
+    )
+    for k in (1, 2, 3):
+        (house / f"channel_{k}.dat").write_text("".join(f"{100 * k + s}.5\n" for s in range(60)))
+    for k in (1, 2, 3):
+        with pytest.raises(DataError, match="is not a time in Unix seconds and a number of watts") as caught:
+            read_layout("redd", [house], devices=["fridge"], sample=3)
+        assert caught.value.where == f"{house}/channel_{k}.dat:1"
+        command = caught.value.hint.partition("every 3 s, ")[2].removesuffix(" writes times")
+        subprocess.run(f"{command} && mv timed {house}/channel_{k}.dat", shell=True, check=True, cwd=tmp_path)
+    series = read_layout("redd", [house], devices=["fridge"], sample=3)
+    np.testing.assert_allclose(series.values[0], [300 + 1 + 2 * s for s in range(60)])
+    np.testing.assert_allclose(series.values[1], [300.5 + s for s in range(60)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,20 @@ def test_times_that_go_back_are_an_error_or_sorted(tmp_path):
     path = long_csv(tmp_path, lines)
     fails(DataError, meter_of(path), "times go back", "house.csv:3", "--sort sorts the lines by time")
     assert meter(path, sort=True).values[0].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("sep", [",", ";"])
+def test_a_file_without_times_is_given_some_by_the_hint(tmp_path, sep):
+    lines = [f"{k},{100 + k},{k % 5},0" for k in range(40)]
+    path = tmp_path / "house.csv"
+    path.write_text("\n".join(["when,total,fridge,tv", *lines]).replace(",", sep) + "\n")
+    with pytest.raises(DataError, match="meters need times, and this column counts steps") as caught:
+        meter(path, dialect=Dialect(sep))
+    command = caught.value.hint.partition("3 s apart, ")[2].removesuffix(" writes one")
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    series = meter(tmp_path / "timed.csv", dialect=Dialect(sep), time_col="time", sample=3)
+    assert series.values[0].tolist() == [100 + k for k in range(40)]
+    assert series.clock == Clock("3s", "UTC") and series.clock.show(series.time[:1]) == ["2020-01-01 00:00:00+00:00"]
 
 
 def test_what_a_long_csv_may_lack(tmp_path):
