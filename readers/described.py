@@ -17,6 +17,7 @@ from readers.bundles import bundled, is_dated
 from readers.dialect import SEPARATORS, Dialect, line_of
 from readers.fitting import QUOTED
 from readers.heads import plain_dates
+from readers.months_down import MOST_LINES, months_down
 from readers.once import NOTE, filled, stands_once
 from readers.paths import abridge
 from readers.pieces import Pieces
@@ -68,6 +69,8 @@ def described(text: io.BufferedReader) -> TableText | None:
             return made(_renamed(text, names, sep), "two lines of names are taken as one")
         if _has_three_names(rows):
             return made(_joined(text, rows, sep), "three lines of names are taken as one")
+        if len(lines) <= MOST_LINES and (turned := months_down(_rows(lines, sep))):
+            return made((f"{line_of(cells, sep)}\n".encode() for cells in turned[0]), turned[1])
         if found := _layout(rows):
             return _with_ids(text, sep, *found)
         if rows[2:] and rows[2][:1] == [""] and stands_once(_rows(lines[:MOST_ONCE], sep)):

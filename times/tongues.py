@@ -169,7 +169,7 @@ def english(cell: str) -> str:
         return cell
     if not cell.isascii():
         cell = _eastern(cell)
-    cell = ranges.first_of(cell, _number_of)
+    cell = ranges.first_of(cell, month_of)
     for rule, spelled in _RULES:
         cell = rule.sub(spelled, cell)
     zone = _BRACKETED.search(cell) if cell.endswith(")") else None
@@ -192,11 +192,11 @@ def english(cell: str) -> str:
 
 
 def _is_month(word: str) -> bool:
-    return _number_of(word) > 0
+    return month_of(word) > 0
 
 
-def _number_of(word: str) -> int:
-    """The number of a month in any language; 0 for another word."""
+def month_of(word: str) -> int:
+    """The number of a month by its name in any language, maybe a short one; 0 for another word."""
     bare = word.casefold().removesuffix(".")
     name = MONTHS.get(bare, bare.title())
     return next((number for number, long in enumerate(_LONG, 1) if name in (long, long[:3])), 0)
@@ -219,7 +219,7 @@ def is_span(cell: str) -> bool:
     """
     bare = _BRACKETED.sub("", cell)
     found = _UNTIL.search(bare) or _INTERVAL.search(cell) or _UNTIL_DAY.search(bare)
-    named = ranges.first_of(cell, _number_of) != cell
+    named = ranges.first_of(cell, month_of) != cell
     return named or (found is not None and any(map(str.isdigit, found[0])))
 
 
