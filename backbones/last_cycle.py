@@ -7,7 +7,8 @@ is known, drawn to USUAL as much as SAY windows could say. It needs one cycle an
 indices need two, and to repeat the season as it was is worse where it is weak or the level has changed. Where a
 history is shorter, its last value is repeated.
 
-Running sums over a series serve all of its origins: S series of T steps cost S T.
+Running sums over a series serve all of its origins: S series of T steps cost S T. Of long histories the last steps are
+looked at.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ HYPER = {
 
 ALPHA = 0.6  # of the level
 USUAL, SAY = 0.7, 0.1  # the share before anything is known, and how many windows it counts for
+LONG, CYCLES = 1 << 12, 8  # steps, or cycles, before an origin that are looked at, up to twice as many
 TINY = 1e-12
 
 
@@ -47,7 +49,8 @@ class LastCycle(SeasonalNaive):
         made = np.repeat(stack.y[stack.series, stack.end - 1, None], horizon, axis=1)
         able = (stack.end >= self.needs) & (self.repeats > 1)
         if able.any():
-            made[able] = followed(stack.some(able), self.repeats, horizon)
+            some = stack.some(able).bounded(max(LONG, CYCLES * self.repeats))
+            made[able] = followed(some, self.repeats, horizon)
         return made
 
 

@@ -59,6 +59,16 @@ def test_of_noise_nothing_of_the_last_cycle_comes_again():
     assert moves < 0.25 * np.abs(np.diff(y, axis=1)).mean()
 
 
+def test_of_a_long_history_the_last_steps_are_looked_at():
+    """What 9,000 steps in which a cycle came again in reverse say is forgotten 9,000 steps later."""
+    t = np.arange(20_000)
+    day = np.sin(2 * np.pi * t / 24)
+    y = np.where(t < 10_000, day * np.where(t // 24 % 2 == 0, 1, -1), day)
+    past = histories([y[None]], least=19_500, step=100, periods=(24,))
+    made = fitted("last_cycle", past, period=24).from_histories(past).numpy()[:, 0] + 20
+    np.testing.assert_allclose(made, np.array([y[o : o + 6] for o in past.origin]), atol=1e-3)
+
+
 def test_with_less_than_a_cycle_it_repeats_the_last_value_and_the_year_of_days_is_one_of_weeks():
     rows = list(np.random.default_rng(1).normal(size=(3, 1, 410)))
     past = histories(rows, least=20, step=30, periods=(7, 365))
