@@ -30,7 +30,7 @@ from backbones.ensemble import Ensemble
 from backbones.histories import Histories, HistoryFitting
 from backbones.linear_forecaster import LinearForecaster
 from backbones.season import seen_once, shows_season
-from backbones.trials import Trials, by_itself, forecast
+from backbones.trials import Trials, by_itself, cycle_of, forecast
 from errors import DataError, UsageError, nearest
 
 log = logging.getLogger("tsrun")
@@ -71,6 +71,7 @@ WITHOUT_SEASON = {str(entry[:2]): prior for entry, prior in zip(POOL, PRIORS, st
 LAST = POOL[0][:2]  # the last value, repeated
 ONE_CYCLE = str(("last_cycle", {})), -0.80  # and its prior where the calendar's shortest cycle has been seen once
 UNITS = "units"  # an argument that the pool alone knows: "data" for a fit in which the largest of many series decide
+ROUNDED = 1e-4  # by which weights may miss 1
 RUN = 0.0  # the usual log error of a run, of which nothing is known
 FROM_DIRECTORY: Pool = (("chronos2", {}, 0.0),)  # with --pretrained-dir, beside those of the pool or named
 
@@ -134,12 +135,21 @@ class AutoForecast(Backbone):
 
     @torch.no_grad()
     def from_histories(self, histories: Histories) -> torch.Tensor:
-        """The weighted mean of the members' forecasts [n, K, H]."""
+        """The weighted mean of the members' forecasts [n, K, H].
+
+        Of a history without the one cycle that a member repeats, the others have its say too: they know more than the
+        last value, which is all that it has then.
+        """
         made = torch.zeros(len(histories), len(self.forecast.targets), self.forecast.horizon)
+        able, every = torch.zeros_like(made), torch.zeros_like(made)
+        known = torch.from_numpy(histories.lengths.T)[:, :, None]
         for member, weight in zip(self.members, self.weight.detach().cpu(), strict=True):
             if weight.any():
-                made += weight[None, :, None] * forecast(member, histories)
-        return self._drawn(made)
+                share = weight[None, :, None] * (known >= cycle_of(member))
+                said = forecast(member, histories)
+                made, able, every = made + share * said, able + share, every + weight[None, :, None] * said
+        whole = able >= 1 - ROUNDED  # or none of them is
+        return self._drawn(torch.where(whole | (able == 0), every, made / able))
 
     def _drawn(self, made: torch.Tensor) -> torch.Tensor:
         """Blends [n, K, H] of counts that are mostly zero, drawn towards it; others as they are."""

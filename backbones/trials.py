@@ -150,6 +150,11 @@ def by_itself(member: nn.Module) -> bool:
     return isinstance(member, LocalForecaster) and type(member).fit_histories is LocalForecaster.fit_histories
 
 
+def cycle_of(member: nn.Module) -> int:
+    """Steps of a history, with fewer of which a member that repeats one cycle has only the last value; else 0."""
+    return member.needs if isinstance(member, LocalForecaster) and member.repeats_one else 0
+
+
 def forecast(member: nn.Module, histories: Histories) -> torch.Tensor:
     """A member's forecasts [n, K, H] on the host, from histories or from the windows that end with them."""
     assert isinstance(member, Backbone)

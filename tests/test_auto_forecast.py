@@ -334,3 +334,17 @@ def test_two_days_of_hours_are_forecast_from_the_day_before_and_that_it_could_no
     assert content["fit"]["members"]["last_cycle"]["weight"] > 0.5
     assert content["mse"] < 0.5 * min(one["mse"] for one in content["references"].values())
     assert "no backtest has as much before it as last_cycle asks for, whose weight is the usual one" in done.err
+
+
+def test_a_series_without_a_cycle_is_forecast_by_those_that_ask_for_none(tmp_path):
+    """What repeats a day has most weight, and of half a day it says the last value: that is left to the others."""
+    rng, t = np.random.default_rng(5), np.arange(44)
+    y = 200 + 2 * t + np.random.default_rng(3).normal(0, 4, 24)[t % 24] + rng.normal(0, 6, 44)
+    dates = pd.date_range("2024-03-01", periods=44, freq="h")
+    pd.DataFrame({"date": dates, "y": y}).to_csv(tmp_path / "t.csv", index=False)
+    run = good(tmp_path, QUIET, "--horizon 5 --model-args members=last_cycle,ets")
+    weights = {name: one["weight"] for name, one in strict(run / "summary.json")["fit"]["members"].items()}
+    assert 0.05 < weights["ets"] < weights["last_cycle"]
+    climbs = pd.DataFrame({"date": dates[:16], "y": 100 + 2.0 * np.arange(16)})
+    climbs.to_csv(tmp_path / "t.csv", index=False)
+    np.testing.assert_allclose(predicted(tmp_path, run)[""][:, 0], 130 + 2 * np.arange(1, 6), rtol=0.01)
