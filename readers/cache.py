@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-FORMAT = "tsrun-table-23"
+FORMAT = "tsrun-table-24"
 LEAST_BYTES = 1_000_000  # a smaller file is parsed about as fast as its entry is found
 MOST_BYTES = 4 << 30  # of all entries together, without those that are mapped: these take at most half of what is free
 MAPPED, ALIGNED = ".mapped", 64  # ending of an entry that is mapped; its arrays begin at a multiple of so many bytes

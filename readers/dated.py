@@ -51,6 +51,7 @@ from times.parted import (
     is_interval,
     is_part,
     is_whole_year,
+    month_numbers,
     of_day,
     part_numbers,
     times_of_day,
@@ -288,7 +289,8 @@ def _times_of(columns: Columns, time: Sequence[str]) -> list[str]:
     if len(time) > 2 and is_month_word(time[0]):
         return [" ".join([NO_YEAR, *cells]) for cells in zip(*(columns[name] for name in time), strict=True)]
     cells = [spelled_out(name, columns[name])[0] or columns[name] for name in time]
-    cells[0] = tuple(whole_years(cells[0])) if len(time) > 2 else cells[0]
+    if len(time) > 2:
+        cells[:2] = tuple(whole_years(cells[0])), tuple(month_numbers(cells[1]))
     if len(time) == 3 and is_interval(time[2], cells[2]):
         cells = [cells[0], tuple(within_hours(cells[1], cells[2]))]
     if len(time) == 2 and are_of_day(cells[1]):

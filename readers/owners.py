@@ -47,8 +47,6 @@ def owners(
     asked : the only column, or several, to look at; "" for any.
     """
 
-    columns = {name: _as_words(cells) if last_word(name) in COORDINATES else cells for name, cells in columns.items()}
-
     def divide(cells: Sequence[str]) -> bool:
         return divides(cells, stamps, dialect, grows)
 
@@ -67,6 +65,8 @@ def owners(
         return _different(_likely({name: columns[name] for name in found}, dialect) or found, columns)
     if one:
         return takes_turns(columns, stamps, dialect)
+    points = {name: _as_words(cells) for name, cells in usual.items() if last_word(name) in COORDINATES}
+    usual, columns = usual | points, {**columns, **points}
     some = [
         name for name, cells in usual.items() if any(_may_be_ids(part, dialect) for part in (cells, cells[:MOST_LINES]))
     ]
@@ -74,6 +74,7 @@ def owners(
         for tried in itertools.combinations(some[:MOST_TRIED], several):
             if divide(_joined(columns, tried)):
                 return ["+".join(tried)]
+    usual = {name: cells for name, cells in usual.items() if name not in points}
     ordered = [name for name in _likely(usual, dialect) if divides(columns[name], stamps, dialect, _not_back)]
     if ordered and not _not_back(stamps):
         return ordered[:1]

@@ -79,7 +79,11 @@ def no_data(lines: Sequence[str], path: Path) -> DataError:
     above = enumerate(lines, 1)
     first = next((number for number, line in above if line.strip() and line.strip()[0] not in "@%#"), 0)
     hint = "the file ends above its cases, as a download that was cut off: fetch it again"
-    if first:
+    if first and not any(line.lstrip().startswith("@") for line in lines[:first]):
+        hint = (
+            f"it has no head: cp {shlex.quote(str(path))} {shlex.quote(path.stem)}.csv makes it a table of values alone"
+        )
+    elif first:
         command = f"""awk 'NR=={first}{{print "@data"}} 1' {shlex.quote(str(path))} > whole{path.suffix}"""
         hint = f"{command} writes a file with one, if line {first} is the first of its cases"
     return DataError("there is no line @data", where=str(path), hint=hint)

@@ -75,6 +75,13 @@ def test_a_file_without_its_line_data_is_given_one_by_the_hint(put, tmp_path, en
     assert series(tmp_path / "whole.arff").values.tolist() == [[1, 2, 3, 5]]
 
 
+def test_a_table_that_is_called_arff_is_given_its_name_by_the_hint(put):
+    path = put("1,2,3\n4,5,6\n", "toy.arff")
+    with pytest.raises(DataError, match="there is no line @data") as caught:
+        series(path)
+    assert caught.value.hint == f"it has no head: cp {path} toy.csv makes it a table of values alone"
+
+
 def test_two_files_are_no_channels(put):
     first, second = (put(HEAD.format(one="true") + "1,2:a\n", name) for name in ("one.ts", "two.ts"))
     with pytest.raises(DataError, match="each file holds series of its own"):

@@ -153,3 +153,16 @@ def test_years_and_months_of_other_languages(tmp_path, names, months):
     series = read_long([path], time_col=found.time, sep=AUTO)
     assert found.time == names.replace(";", "+")
     assert series.clock.freq == "MS" and series.clock.show(series.time[[0, 35]]) == ["2015-01-01", "2017-12-01"]
+
+
+def test_the_parts_of_a_date_in_indonesian(tmp_path):
+    days = [datetime.date(2012, 3, 1) + datetime.timedelta(days=k) for k in range(70)]
+    path = tmp_path / "t.csv"
+    months = {3: "Maret", 4: "April", 5: "Mei"}
+    path.write_text(
+        lines("Tahun;Bulan;Tanggal;x", [f"2012;{months[day.month]};{day.day};{k}" for k, day in enumerate(days)])
+    )
+    found = dated(path, Dialect(AUTO, AUTO))
+    assert (found.time, found.ids) == ("Tahun+Bulan+Tanggal", ())
+    series = read_long([path], time_col=found.time, sep=AUTO)
+    assert series.clock.show(series.time) == [str(day) for day in days]

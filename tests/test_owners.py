@@ -219,3 +219,12 @@ def test_the_points_of_a_grid_are_named_by_their_coordinates(put, tmp_path):
     path = put("\n".join(["time,latitude,longitude,t2m", *(",".join(map(str, row)) for row in rows)]))
     err = go(tmp_path, f"--mode train --task forecast --csv {path.name} --horizon 4 --dry-run").err
     assert "read: 6 rows of 80 steps (480 in all); 1 channel (t2m)" in err
+
+
+def test_towns_with_coordinates_are_named_by_their_words(put):
+    """A few years of many towns, in no order: four columns would tell them apart, and two of words do."""
+    towns = [(f"town {k}", "land", 40 + k / 7, 8 + k / 3) for k in range(60)]
+    rows = [(*town, year, 1000 * year + k) for year in (1990, 2000, 2010, 2020) for k, town in enumerate(towns)]
+    np.random.default_rng(0).shuffle(rows)
+    time, ids = found(put, "City,Country,Latitude,Longitude,Year,Population", rows)
+    assert (time, ids) == ("Year", ("City",))

@@ -19,7 +19,7 @@ PARTS = tuple(
         "month mm mnth mon mo mth monat mois mes mês mese maand månad måned miesiąc месяц ay měsíc mesiac місяць hónap "
         "kuukausi luna mjesec mesec bulan kuu",
         "day dd dy da tag jour día dia giorno dag dzień день dayofmonth dateofmonth monthday mday dom gün gun den "
-        "päivä ziua dan hari päev",
+        "päivä ziua dan hari päev tanggal tgl",
         "hour hr hh stunde heure hora ora uur timme godzina godz saat hodina óra tunti klo час година jam",
         "minute minutes min mn",
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 
 from times.settlement import begins_of, is_settled
-from times.tongues import full_year
+from times.tongues import full_year, month_of
 from times.words import is_time_word, last_word
 from times.written import YEAR, iso_week
 
@@ -234,11 +235,7 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
             return _of_year(parts[0].astype(int), part_numbers(part, parts[1]), part)
         if len(parts) == 2 and is_code(parts[1][0]):
             return (parts[0] + parts[1].str.replace(r"(?<=\D)0", "", regex=True)).to_numpy(object), note
-        padded = [parts[0], *(part.str.zfill(2) for part in parts[1:])]
-        if len(padded) == 4 and padded[3].str.fullmatch(_DECIMAL).all():
-            padded[3] = pandas.Series(times_of_day(parts[3]), dtype=object)
-        text = padded[0].str.cat(padded[1:3], sep="-")
-        parts = [text, padded[3].str.cat(padded[4:], sep=":")] if len(padded) > 3 else [text]
+        parts = _from_year(parts)
     if len(parts) == 3 and len(parts[0][0]) > len("2024") and is_interval(names[2], parts[2]):
         parts = [parts[0], pandas.Series(within_hours(parts[1], parts[2]), dtype=object)]
     if len(parts) == 3 and len(parts[0][0]) > len("2024"):  # a date, an hour and a minute
@@ -251,6 +248,20 @@ def joined(columns: Sequence[np.ndarray], names: Sequence[str]) -> tuple[np.ndar
         parts[1] = parts[1].str.zfill(2) + ":00"
     cells: np.ndarray = parts[0].str.cat(parts[1:], sep=" ").to_numpy(object)
     return cells, note
+
+
+def _from_year(parts: list[Any]) -> list[Any]:
+    """Columns of a year, a month and maybe a day, and of an hour and a minute where there are any, as one or two: of
+    the date and of the time of day."""
+    import pandas
+
+    if len(parts) > 2:
+        parts = [parts[0], pandas.Series(month_numbers(parts[1].tolist()), dtype=object), *parts[2:]]
+    padded = [parts[0], *(part.str.zfill(2) for part in parts[1:])]
+    if len(padded) == 4 and padded[3].str.fullmatch(_DECIMAL).all():
+        padded[3] = pandas.Series(times_of_day(parts[3]), dtype=object)
+    text = padded[0].str.cat(padded[1:3], sep="-")
+    return [text, padded[3].str.cat(padded[4:], sep=":")] if len(padded) > 3 else [text]
 
 
 def is_interval(name: str, cells: Sequence[str]) -> bool:
@@ -274,6 +285,17 @@ def within_hours(hours: Sequence[str], intervals: Sequence[str]) -> list[str]:
     length = 60 // max(map(int, intervals))
     pairs = zip(map(int, hours), map(int, intervals), strict=True)
     return [f"{hour - 1:02d}:{(interval - 1) * length:02d}" for hour, interval in pairs]
+
+
+def month_numbers(cells: Sequence[str]) -> Sequence[str]:
+    """Months by their names in any language, as they stand between a year and a day, in digits; others as they are.
+
+    Parameters
+    ----------
+    cells : of a column of months.
+    """
+    known = {cell: month_of(cell) for cell in {*cells}}
+    return [f"{known[cell]:02d}" for cell in cells] if all(known.values()) else cells
 
 
 def whole_years(cells: Sequence[str]) -> Sequence[str]:
