@@ -15,7 +15,6 @@ from times.words import is_clock_word
 EVEN, LEAST_EVEN = 0.01, 5  # of a step, by which it may be off as rounding makes it; steps, at least
 
 MANY_LINES, FEW_CHANNELS = 100, 8  # lines beside which so few columns under one word are channels
-NEXT = 1.5  # of the shortest step: no longer ones are of one line to the next, where others are not looked at
 PLAIN = Dialect()
 Columns = Mapping[str, Sequence[str]]
 
@@ -95,8 +94,11 @@ def are_even(cells: Sequence[str], dialect: Dialect) -> bool:
     cells : text. dialect : what a number is.
     """
     steps = [b - a for a, b in itertools.pairwise(_numbers(cells, dialect))]
-    if len(steps) < LEAST_EVEN or min(steps) <= 0:
+    if len(steps) < LEAST_EVEN:
         return False
-    short = [step for step in steps if step < NEXT * min(steps)]  # of lines that follow one another
-    usual = statistics.median(short if len(short) >= LEAST_EVEN else steps)
+    first, usual = steps[: MOST_LINES // 2], statistics.median(steps)  # lines that follow one another; others, too
+    next_one = statistics.median(first)
+    usual = next_one if all(abs(step - next_one) <= EVEN * next_one for step in first) else usual
+    if usual <= 0:
+        return False
     return all(abs(step / usual - round(step / usual)) <= EVEN * max(round(step / usual), 1) for step in steps)

@@ -69,11 +69,18 @@ def test_a_run_with_a_counted_time_goes_on_from_newer_lines(tmp_path):
 
 def test_an_oscilloscopes_two_channels_are_no_steps():
     """Their names count as those of steps do, and its times begin before zero; lines between are not looked at."""
-    at = sorted({*range(20), *(k * 13 % 900 for k in range(100))})
+    at = sorted({*range(100), *(k * 13 % 900 for k in range(100))})
     cells = {"TIME": [f"{(k - 450) * 4e-7:.6e}" for k in at], "CH1": ["0.5"] * len(at), "CH2": ["1"] * len(at)}
     assert even_counter(cells, Dialect()) == "TIME"
     few = {name: some[:20] for name, some in cells.items()}
     assert even_counter(few, Dialect()) == ""
+
+
+def test_steps_of_a_phone_are_not_even_by_those_of_later_lines():
+    """20 ms or so, and a pause after the first: between later lines others may not be looked at."""
+    times = [0, 84, *(84 + 20 * k for k in range(1, 99)), *(84 + 20 * k for k in range(107, 1500, 13))]
+    cells = {"relative_time": list(map(str, times)), "x": ["0.5"] * len(times)}
+    assert even_counter(cells, Dialect()) == ""
 
 
 @pytest.mark.parametrize(
