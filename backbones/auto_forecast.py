@@ -28,6 +28,7 @@ from backbones.chronos2 import ZeroShot
 from backbones.counts import COST, share_left
 from backbones.ensemble import Ensemble
 from backbones.histories import Histories, HistoryFitting
+from backbones.last_cycle import cycles_agree
 from backbones.linear_forecaster import LinearForecaster
 from backbones.season import seen_once, shows_season
 from backbones.trials import Trials, by_itself, cycle_of, forecast
@@ -69,7 +70,8 @@ PRIORS = (
 )
 WITHOUT_SEASON = {str(entry[:2]): prior for entry, prior in zip(POOL, PRIORS, strict=True)}
 LAST = POOL[0][:2]  # the last value, repeated
-ONE_CYCLE = str(("last_cycle", {})), -0.80  # and its prior where the calendar's shortest cycle has been seen once
+ONE_CYCLE = str(("last_cycle", {})), -0.80  # its prior where a cycle has been seen once and what is known of two agrees
+AGREE = (0.2, 0.6)  # how far: from the one, where it has the prior of series without a season, to the other
 UNITS = "units"  # an argument that the pool alone knows: "data" for a fit in which the largest of many series decide
 ROUNDED = 1e-4  # by which weights may miss 1
 RUN = 0.0  # the usual log error of a run, of which nothing is known
@@ -260,7 +262,9 @@ class AutoForecast(Backbone):
         not seen enough to."""
         others = {} if shown else WITHOUT_SEASON
         if not shown and seen_once(before.histories, before.end[before.rows]):
-            others = others | dict([ONE_CYCLE])
+            name, prior = ONE_CYCLE
+            agrees = np.clip((cycles_agree(before.histories) - AGREE[0]) / (AGREE[1] - AGREE[0]), 0, 1)
+            others = others | {name: agrees * prior + (1 - agrees) * others[name]}
         return [others.get(str(entry[:2]), entry[2]) for entry in self.entries]
 
     def _told(self, weight: np.ndarray, error: np.ndarray, seconds: Sequence[float]) -> dict[str, Any]:

@@ -56,6 +56,29 @@ class LastCycle(SeasonalNaive):
 
 def followed(stack: Stack, period: int, horizon: int) -> np.ndarray:
     """The forecasts [n, H] at origins with a cycle and two steps at least."""
+    level, change, both, square = _seen(stack, period, horizon)
+    usual = SAY * (change**2).sum(axis=1)
+    share = np.clip((both + USUAL * usual) / (square + usual + TINY), 0, 1)
+    made: np.ndarray = level[:, None] + share[:, None] * change
+    return made
+
+
+def cycles_agree(histories: Histories) -> float:
+    """How far what is known of a second cycle is like the first: the share s of the median series at the end of its
+    targets, drawn to nothing. Of the calendar's shortest cycles; 0 where no series has one.
+    """
+    period, found = min(histories.periods), []
+    for _, stack in histories.ends(histories.horizon).stacks():
+        some = stack.some(stack.end >= period + AFTER)
+        if len(some):
+            *_, both, square = _seen(some, period, histories.horizon)
+            found.append(both / (square + TINY))
+    return float(np.median(np.concatenate(found))) if found else 0.0
+
+
+def _seen(stack: Stack, period: int, horizon: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """At each origin the level [n], the changes after it that the cycle before says [n, H], and the sums [n] of a b and
+    of b b over all pairs of steps."""
     first = stack.y[:, :1]  # known at every origin; sums of squares lose less beside it
     y, before = (part - first for part in (stack.y[:, period:], stack.y[:, :-period]))
     level, level_before = _smoothed(y), _smoothed(before)
@@ -63,10 +86,7 @@ def followed(stack: Stack, period: int, horizon: int) -> np.ndarray:
     both, square = (sums[at] for sums in _sums(y, before, level, level_before, horizon))
     place = stack.end[:, None] - period + np.arange(horizon) % period
     change = stack.y[stack.series[:, None], place] - first[stack.series] - level_before[at][:, None]
-    usual = SAY * (change**2).sum(axis=1)
-    share = np.clip((both + USUAL * usual) / (square + usual + TINY), 0, 1)
-    made: np.ndarray = first[stack.series] + level[at][:, None] + share[:, None] * change
-    return made
+    return first[stack.series, 0] + level[at], change, both, square
 
 
 def _smoothed(y: np.ndarray) -> np.ndarray:

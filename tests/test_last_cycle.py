@@ -6,31 +6,34 @@ import numpy as np
 import pytest
 
 from backbones.histories import Stack
-from backbones.last_cycle import ALPHA, SAY, USUAL, followed
+from backbones.last_cycle import ALPHA, SAY, USUAL, cycles_agree, followed
 
 from .test_histories import fitted, histories
 
 
-def plain(y: np.ndarray, period: int, horizon: int) -> np.ndarray:
-    """The forecast of one series by loops over pairs of steps."""
+def level(values: np.ndarray) -> float:
+    one = values[0]
+    for value in values[1:]:
+        one = ALPHA * value + (1 - ALPHA) * one
+    return one
 
-    def level(values: np.ndarray) -> float:
-        one = values[0]
-        for value in values[1:]:
-            one = ALPHA * value + (1 - ALPHA) * one
-        return one
 
-    both = square = 0.0
+def pairs(y: np.ndarray, period: int, horizon: int) -> np.ndarray:
+    """What had come a cycle before, and what came, of each pair of steps [2, q], by loops."""
+    found = []
     for h in range(1, horizon + 1):
         for t in range(period, len(y) - h):
-            now = y[t + h] - level(y[period : t + 1])
-            before = y[t + h - period] - level(y[: t - period + 1])
-            both, square = both + now * before, square + before**2
-    ahead = np.arange(horizon)
-    change = y[len(y) - period + ahead % period] - level(y[: len(y) - period])
+            found.append((y[t + h - period] - level(y[: t - period + 1]), y[t + h] - level(y[period : t + 1])))
+    return np.array(found).T
+
+
+def plain(y: np.ndarray, period: int, horizon: int) -> np.ndarray:
+    """The forecast of one series."""
+    said, came = pairs(y, period, horizon)
+    change = y[len(y) - period + np.arange(horizon) % period] - level(y[:-period])
     usual = SAY * (change**2).sum()
-    share = min(max((both + USUAL * usual) / (square + usual), 0.0), 1.0)
-    return level(y[period:]) + share * change
+    share = ((said * came).sum() + USUAL * usual) / ((said**2).sum() + usual)
+    return level(y[period:]) + min(max(share, 0.0), 1.0) * change
 
 
 @pytest.mark.parametrize(("steps", "period", "horizon"), [(14, 12, 3), (31, 12, 12), (20, 4, 9), (70, 24, 8)])
@@ -79,3 +82,17 @@ def test_with_less_than_a_cycle_it_repeats_the_last_value_and_the_year_of_days_i
         row, at = divmod(origin, 410)
         if at < 366:
             np.testing.assert_allclose(made[i], rows[row][0, at - 1], rtol=1e-5)
+
+
+def test_how_far_cycles_agree_is_the_share_of_the_median_series():
+    rng = np.random.default_rng(2)
+    rows = [np.tile(rng.normal(size=12), 2)[:21] + 0.2 * rng.normal(size=21), rng.normal(size=23)]
+    slopes = []
+    for y in rows:
+        said, came = pairs(y, 12, 6)
+        slopes.append((said * came).sum() / (said**2).sum())
+    assert slopes[0] > 0.8 and slopes[1] < 0.4
+    for y, slope in zip(rows, slopes, strict=True):
+        np.testing.assert_allclose(cycles_agree(histories([y[None]], periods=(12, 52))), slope, rtol=1e-6)
+    np.testing.assert_allclose(cycles_agree(histories([y[None] for y in rows], periods=(12,))), np.mean(slopes))
+    assert cycles_agree(histories([np.arange(15.0)[None]], periods=(24,))) == 0
