@@ -70,8 +70,9 @@ PRIORS = (
 )
 WITHOUT_SEASON = {str(entry[:2]): prior for entry, prior in zip(POOL, PRIORS, strict=True)}
 LAST = POOL[0][:2]  # the last value, repeated
-ONE_CYCLE = str(("last_cycle", {})), -0.80  # its prior where a cycle has been seen once and what is known of two agrees
-AGREE = (0.2, 0.6)  # how far: from the one, where it has the prior of series without a season, to the other
+# The prior of a member where a cycle has been seen once, and what is known of the next is like it as far as the second
+# of these says; up to the first it has that of series without a season.
+ONE_CYCLE, AGREE = (str(("last_cycle", {})), -0.80), (0.2, 0.6)
 UNITS = "units"  # an argument that the pool alone knows: "data" for a fit in which the largest of many series decide
 ROUNDED = 1e-4  # by which weights may miss 1
 RUN = 0.0  # the usual log error of a run, of which nothing is known
@@ -250,10 +251,10 @@ class AutoForecast(Backbone):
         plain = [i for i, (name, args, _) in enumerate(self.entries) if (name, args) == LAST]
         if series >= shares.MANY_SERIES and plain:
             weight = shares.simplest(weight, found, truth, rows, plain[0])
-        if usual_say := [self._label(i) for i, is_so in enumerate(untested) if is_so and weight[i].any()]:
+        if assumed := [self._label(i) for i, one in enumerate(untested) if one and weight[i].any()]:
             log.info(
                 "auto: no backtest has as much before it as %s asks for, whose weight is the usual one",
-                " or ".join(usual_say),
+                " or ".join(assumed),
             )
         return weight
 
