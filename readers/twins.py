@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from readers.columns import Wanted, joined_names
 from readers.dialect import Dialect
@@ -39,10 +40,10 @@ def second_owner(path: Path, wanted: Wanted, asked: Dialect) -> str:
     return f"{wanted.id}+{best}" if best else ""
 
 
-def _tells_apart(frame: object, keys: Sequence[str], name: str, dialect: Dialect) -> bool:
+def _tells_apart(frame: Any, keys: Sequence[str], name: str, dialect: Dialect) -> bool:
     """Whether a column of words, or of whole numbers called as ids are, makes all times of a series different ones."""
-    cells = frame[name]  # type: ignore[index]
+    cells = frame[name]
     kinds = cells.unique()
     plain = all(map(dialect.is_text, kinds)) or (is_owner_word(name) and all(map(str.isdecimal, kinds)))
     few = 1 < len(kinds) <= len(cells) // EACH
-    return plain and few and not frame.duplicated([*keys, name]).any()  # type: ignore[attr-defined]
+    return plain and few and not frame.duplicated([*keys, name]).any()

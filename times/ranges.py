@@ -32,4 +32,4 @@ def first_of(cell: str, month_of: Callable[[str], int]) -> str:
     if not (first and last):
         return cell
     begun = year or str(int(last_year) - (first > last))  # 29 Dec - 2 Jan 2022
-    return f"{re.match(r'[0-9]+', day)[0]} {month or last_month} {begun}"  # type: ignore[index]
+    return f"{re.sub(r'[^0-9]', '', day)} {month or last_month} {begun}"
