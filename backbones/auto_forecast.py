@@ -74,7 +74,6 @@ LAST = POOL[0][:2]  # the last value, repeated
 # of these says; up to the first it has that of series without a season.
 ONE_CYCLE, AGREE = (str(("last_cycle", {})), -0.80), (0.2, 0.6)
 UNITS = "units"  # an argument that the pool alone knows: "data" for a fit in which the largest of many series decide
-ROUNDED = 1e-4  # by which weights may miss 1
 RUN = 0.0  # the usual log error of a run, of which nothing is known
 FROM_DIRECTORY: Pool = (("chronos2", {}, 0.0),)  # with --pretrained-dir, beside those of the pool or named
 
@@ -138,21 +137,26 @@ class AutoForecast(Backbone):
 
     @torch.no_grad()
     def from_histories(self, histories: Histories) -> torch.Tensor:
-        """The weighted mean of the members' forecasts [n, K, H].
+        """The weighted mean of the members' forecasts [n, K, H]."""
+        made = torch.zeros(len(histories), len(self.forecast.targets), self.forecast.horizon)
+        for member, say in zip(self.members, self._says(histories), strict=True):
+            if say.any():
+                made += say[:, :, None] * forecast(member, histories)
+        return self._drawn(made)
+
+    def _says(self, histories: Histories) -> torch.Tensor:
+        """How much of each member goes into each forecast [m, n, K]: its weight.
 
         Of a history without the one cycle that a member repeats, the others have its say too: they know more than the
         last value, which is all that it has then.
         """
-        made = torch.zeros(len(histories), len(self.forecast.targets), self.forecast.horizon)
-        able, every = torch.zeros_like(made), torch.zeros_like(made)
-        known = torch.from_numpy(histories.lengths.T)[:, :, None]
-        for member, weight in zip(self.members, self.weight.detach().cpu(), strict=True):
-            if weight.any():
-                share = weight[None, :, None] * (known >= cycle_of(member))
-                said = forecast(member, histories)
-                made, able, every = made + share * said, able + share, every + weight[None, :, None] * said
-        whole = able >= 1 - ROUNDED  # or none of them is
-        return self._drawn(torch.where(whole | (able == 0), every, made / able))
+        weight = self.weight.detach().cpu()[:, None]
+        known = torch.from_numpy(histories.lengths.T)
+        able = torch.stack([known >= cycle_of(member) for member in self.members])
+        left = weight * able
+        total = left.sum(dim=0)
+        whole = (able | (weight == 0)).all(dim=0)
+        return torch.where(whole | (total == 0), weight, left / total)
 
     def _drawn(self, made: torch.Tensor) -> torch.Tensor:
         """Blends [n, K, H] of counts that are mostly zero, drawn towards it; others as they are."""

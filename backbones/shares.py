@@ -178,7 +178,7 @@ def weights(
     series: int,
     doubted: np.ndarray | None = None,
     least: float = TEMPERATURE,
-    untested: Sequence[bool] | None = None,
+    untested: Sequence[bool] = (),
 ) -> np.ndarray:
     """Weights [M, K] that sum to 1 over the members.
 
@@ -190,10 +190,10 @@ def weights(
     tests : backtests of a series. series : their number. doubted : of each member, its `doubt`; by default 0.
     least : T of many series at least, see `temperature`. untested : whether each is such a one; by default none is.
     """
+    if any(untested):
+        error = _as_usual(error, np.asarray(usual)[:, None], np.asarray(untested)[:, None])
     own = np.log(error)
-    if untested is not None and any(untested):
-        own = _as_usual(own, np.asarray(usual), np.asarray(untested))
-    shared = np.log(np.exp(own).mean(axis=1, keepdims=True))
+    shared = np.log(error.mean(axis=1, keepdims=True))
     unsure = np.zeros(len(own)) if doubted is None else ODDS * doubted
     if series >= MANY_SERIES:
         z, warm = OWN * own + (1 - OWN) * shared, np.clip(unsure, least, HOTTEST)
@@ -208,13 +208,11 @@ def weights(
     return found
 
 
-def _as_usual(own: np.ndarray, usual: np.ndarray, untested: np.ndarray) -> np.ndarray:
-    """Log errors [M, K] with those of members that are `untested` as they usually are to the others'."""
-    tested = np.isfinite(own).all(axis=1)
-    if not tested.any():
-        return np.where(untested[:, None], usual[:, None], own)
-    level = (own[tested] - usual[tested, None]).mean(axis=0)
-    return np.where(untested[:, None], usual[:, None] + level, own)
+def _as_usual(error: np.ndarray, usual: np.ndarray, untested: np.ndarray) -> np.ndarray:
+    """Errors [M, K] with those of members that are `untested` [M, 1] where they usually are, by logs [M, 1]."""
+    tested = np.isfinite(error).all(axis=1)
+    level = (np.log(error) - usual)[tested].mean(axis=0) if tested.any() else 0.0
+    return np.where(untested, np.exp(usual + level), error)
 
 
 def simplest(weight: np.ndarray, found: torch.Tensor, truth: torch.Tensor, rows: np.ndarray, plain: int) -> np.ndarray:

@@ -82,7 +82,8 @@ class Trials:
             if data.keep is not None and time.perf_counter() - kept > SLOW:
                 data.keep(done)
                 kept = time.perf_counter()
-        return self._seen(self._apart(torch.stack([done.get(name, nothing) for name in self.labels])), before, tests)
+        found = self._apart(torch.stack([done.get(name, nothing) for name in self.labels]))
+        return self._seen(found, asked, before.end[before.rows[tests.numbers]])
 
     def _tried(self, i: int, before: Before, tests: Backtests, asked: Histories) -> torch.Tensor:
         found = torch.full((len(asked), asked.values.shape[0], asked.horizon), torch.nan)
@@ -99,14 +100,13 @@ class Trials:
                 found[torch.from_numpy(which)] = forecast(self.members[i], asked.part(which))
         return found
 
-    def _seen(self, found: torch.Tensor, before: Before, tests: Backtests) -> torch.Tensor:
-        """The same without backtests at which a member has not the cycles that its season asks for, but will have them
-        at the end: there it forecasts by another rule. Of more than one cycle only where training shows a season; where
-        it shows none, members may well be right without.
+    def _seen(self, found: torch.Tensor, asked: Histories, end: np.ndarray) -> torch.Tensor:
+        """The same [M, b, K, H] without backtests at which a member has not the cycles that its season asks for, but
+        will have them at the `end` [b] of its row: there it forecasts by another rule. Of more than one cycle only
+        where training shows a season; where it shows none, members may well be right without.
         """
-        asked, rows = before.histories.part(tests.numbers), before.rows[tests.numbers]
         known = torch.from_numpy(asked.lengths.T)  # [b, K]
-        at_end = torch.from_numpy((before.end[rows] - asked.begin).T)
+        at_end = torch.from_numpy((end - asked.begin).T)
         self.untested = [False] * len(found)
         for i, member in enumerate(self.members):
             if not isinstance(member, LocalForecaster) or not (self.shown or member.repeats_one):
@@ -117,8 +117,8 @@ class Trials:
         return found
 
     def _apart(self, found: torch.Tensor) -> torch.Tensor:
-        """The same without a member that forecasts what one before it does: there is no second season, say. Of those
-        that ask for more cycles than another, this says nothing yet."""
+        """The same without members that forecast as one before them does: there is no second season, say. Equal
+        backtests say nothing yet of a member that asks for more cycles than the other."""
         needs = [member.needs if isinstance(member, LocalForecaster) else 0 for member in self.members]
         for i in range(len(found)):
             if any(needs[i] == needs[j] and torch.equal(found[i], found[j]) for j in range(i)):

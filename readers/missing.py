@@ -30,7 +30,7 @@ _SIGNS = re.compile(
     r"'?[-.?*:\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}\N{HORIZONTAL ELLIPSIS}]+|#[\w/]+[!?]?|: ?[a-z]{1,2}"
 )  # the last as Eurostat writes
 LEAST, TWICE = 10, 2  # so many values, of which so many are a mark
-FAR = 10  # times as far from all others as half of these lie apart, where a 99 is no measurement
+FAR = 10  # times the spread of the middle half of the others, beyond which a 99 is no measurement
 COUNTED = 1 << 22  # values looked at at once
 FILL_CELLS = 1 << 20  # cells forward-filled at a time, so that the index it needs stays small
 SHORT, SHARE = 24, 10  # a gap of up to so many steps, and of a tenth of its row, is filled by itself

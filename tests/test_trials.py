@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -126,14 +124,12 @@ def test_backtests_with_fewer_cycles_than_a_member_asks_for_do_not_count(shown):
     members.append(fitted("drift", past))
     for member in members[:3]:
         member.period[0] = 12
-    before = SimpleNamespace(histories=past, rows=np.zeros(len(past), np.int64), end=np.array([34]))
     tried = trials.Trials(["?"] * 4, ["?"] * 4, members, lambda i, cut: True, shown=shown)
     found = torch.zeros(4, len(past), 1, past.horizon)
-    seen = tried._seen(found, before, SimpleNamespace(numbers=np.arange(len(past)))).isfinite().all(dim=(2, 3))
+    seen = tried._seen(found, past, np.full(len(past), 34)).isfinite().all(dim=(2, 3))
     for i, least in enumerate([12, 14, 24 if shown else 0, 0]):
         assert seen[i].tolist() == (past.origin >= least).tolist()
     assert tried.untested == [False] * 4
     early = past.part(np.flatnonzero(past.origin < 12))  # of which none shows what the first two will do
-    before.histories, before.rows = early, before.rows[: len(early)]
-    tried._seen(torch.ones_like(found[:, : len(early)]), before, SimpleNamespace(numbers=np.arange(len(early))))
+    tried._seen(torch.ones_like(found[:, : len(early)]), early, np.full(len(early), 34))
     assert tried.untested == [True, True, shown, False]
